@@ -1,0 +1,52 @@
+# Thin wrapper for people with make; cobench itself runs natively on Windows, macOS and Linux.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+STAMP = $(VENV)/.installed
+TEST_STAMP = $(VENV)/.installed-test
+TERM_ID ?=
+ONLY ?=
+
+.PHONY: evaluate test lab bench examples demo lock clean
+
+evaluate: $(STAMP)
+	$(BIN)/cobench demo --if-empty
+	$(BIN)/cobench run $(TERM_ID)
+
+test: $(TEST_STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -n 2
+	$(BIN)/cobench demo --if-empty
+	$(BIN)/cobench prepare
+	$(BIN)/python -m pytest --nbval -p no:cacheprovider -n 2 notebooks
+
+lab: $(STAMP)
+	$(BIN)/cobench demo --if-empty
+	$(BIN)/cobench prepare
+	$(BIN)/jupyter lab notebooks
+
+bench: $(TEST_STAMP)
+	$(BIN)/python benchmarks/run.py $(ONLY)
+
+examples: $(TEST_STAMP)
+	$(BIN)/python examples/ihdp/fetch.py
+	$(BIN)/cobench run --study examples/ihdp
+	$(BIN)/python examples/star/fetch.py
+	$(BIN)/cobench run --study examples/star
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	touch $@
+
+$(TEST_STAMP): $(STAMP) requirements-test.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-test.lock
+	touch $@
+
+lock:
+	$(PYTHON) tools/lock.py
+
+clean:
+	rm -rf reports/* data/processed/* private

@@ -1,0 +1,1 @@
+"""Items to scales, with how reliable they are."""

@@ -1,0 +1,1 @@
+"""Were the written standards met, and whom did the work reach?"""

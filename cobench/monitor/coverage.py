@@ -1,0 +1,86 @@
+"""Whom the work reached: by mode, over weeks, and who was never reached by anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from cobench.study import Term
+
+MODES = ("at_home", "at_school", "video", "phone", "wechat")
+REACH = ["school", "n_students", "n_with_log", *(f"n_{mode}" for mode in MODES), "n_any", "n_never"]
+
+
+def reach_by_school(term: Term, frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Students reached in ``term`` by each mode, with those never reached.
+
+    Returns
+    -------
+    DataFrame
+        Columns :data:`REACH`, a row a school; ``n_never`` counts only students whose class's log arrived,
+        because no log says nothing about visits.
+    """
+    roster = _roster(term, frames)
+    contacts = frames["contacts"]
+    contacts = contacts[(contacts["term"] == term.id) & contacts["student"].isin(roster["student"])]
+    reached = {mode: set(contacts.loc[contacts["mode"] == mode, "student"]) for mode in MODES}
+    anyhow = set(contacts["student"])
+    flags = roster.assign(
+        **{f"n_{mode}": roster["student"].isin(reached[mode]) for mode in MODES},
+        n_any=roster["student"].isin(anyhow),
+        n_with_log=roster["has_log"],
+        n_never=roster["has_log"] & ~roster["student"].isin(anyhow),
+        n_students=1,
+    )
+    return flags.groupby("school", sort=True)[REACH[1:]].sum().reset_index()[REACH]
+
+
+def coverage_by_week(term: Term, frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Share of students reached face to face (at home) and by anything, cumulated over the weeks of a term.
+
+    Returns
+    -------
+    DataFrame
+        ``week`` (1 is the week of ``term.start``), ``mode`` (``at_home`` or ``any``), ``n_reached``,
+        ``n_students`` (with a log).
+    """
+    roster = _roster(term, frames)
+    roster = roster[roster["has_log"]]
+    contacts = frames["contacts"]
+    contacts = contacts[(contacts["term"] == term.id) & contacts["student"].isin(roster["student"])]
+    week = (contacts["date"] - pd.Timestamp(term.start)).dt.days // 7 + 1
+    n_weeks = (term.end - term.start).days // 7 + 1
+    rows = []
+    for mode in ("at_home", "any"):
+        counted = contacts if mode == "any" else contacts[contacts["mode"] == mode]
+        first = week.loc[counted.index].clip(lower=1).groupby(counted["student"]).min()
+        reached = first.value_counts().reindex(range(1, n_weeks + 1), fill_value=0).cumsum()
+        rows.append(pd.DataFrame({"week": reached.index, "mode": mode, "n_reached": reached.to_numpy()}))
+    return pd.concat(rows, ignore_index=True).assign(n_students=len(roster))
+
+
+def lectures(term: Term, frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Lectures of ``term``: ``school, event, date, topic, n_invited, n_present`` (present of invited)."""
+    events = frames["events"]
+    events = events[(events["term"] == term.id) & (events["kind"] == "lecture")]
+    attendance = frames["attendance"]
+    attendance = attendance[attendance["term"] == term.id]
+    counted = attendance.groupby("event").agg(n_invited=("invited", "sum"), n_present=("present", "sum"))
+    return (
+        events[["school", "event", "date", "topic"]]
+        .merge(counted, left_on="event", right_index=True, how="inner", validate="1:1")
+        .astype({"n_invited": "int64", "n_present": "int64"})
+        .sort_values(["school", "date", "event"])
+        .reset_index(drop=True)
+    )
+
+
+def _roster(term: Term, frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    enrolments, logs = frames["enrolments"], frames["logs"]
+    now = enrolments[
+        (enrolments["term"] == term.id) & enrolments["status"].isin(["enrolled", "transferred_in"])
+    ]
+    now = now[["student", "school", "class_id"]].drop_duplicates("student")
+    arrived = logs.loc[(logs["table"] == "contacts") & (logs["term"] == term.id), "class_id"]
+    return now.assign(has_log=now["class_id"].isin(arrived))

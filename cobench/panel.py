@@ -1,0 +1,352 @@
+"""One row per student and term: exposure, history, covariates, baselines and outcomes, each with its date.
+
+A term has one landmark for treated and untreated: covariates and categories count up to it, exposure after it
+and up to the end of the exposure window, outcomes are measured after that. :func:`check_time_order` refuses
+what breaks this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from cobench.errors import StudyFileError, TimeOrderError
+from cobench.study import Effect, Outcome, Source, Study, Term, Treatment
+
+ENTRY_GRADES = (1, 7, 10)
+MEASURED = ["column", "first_on", "last_on", "n_measured"]
+FLOW = ["step", "n_students"]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The panel of one term.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        One row a student, in an order that doesn't depend on pseudonyms. Columns: ``student, term, school,
+        class_id, grade, sex, birth_month, boarding``, ``category:<id>`` (bool), for each treatment
+        ``<id>`` (level or missing), ``<id>:count``, ``<id>:minutes``, ``<id>:history`` (contacts up to the
+        landmark), for each outcome ``<id>`` and ``<id>@baseline``, and ``<id>@baseline:reason``.
+    measured : DataFrame
+        Columns :data:`MEASURED`: when each covariate and outcome column was measured.
+    flow : DataFrame
+        Columns :data:`FLOW`: from roster to panel.
+    """
+
+    term: Term
+    frame: pd.DataFrame
+    measured: pd.DataFrame
+    flow: pd.DataFrame
+
+
+def build_panel(study: Study, term: Term, frames: Mapping[str, pd.DataFrame]) -> Panel:
+    """Build the panel of ``term`` from canonical tables.
+
+    Parameters
+    ----------
+    frames : mapping of table name to DataFrame
+        ``students, enrolments, memberships, contacts, logs, events, attendance, outcomes`` of all terms up
+        to this one, and ``scores`` (:func:`cobench.measures.scales.score_scale`).
+    """
+    roster, flow = _roster(frames["enrolments"], frames["students"], term)
+    panel = roster.join(_categories(study, frames["memberships"], term, roster.index))
+    for treatment in study.treatments.values():
+        rows = _exposure_rows(treatment, frames)
+        panel = panel.join(_exposure(treatment, rows, frames["logs"], roster, term))
+    dated = []
+    for outcome in study.outcomes.values():
+        now = _outcome_values(outcome, frames, term)
+        columns = {outcome.id: now["value"].reindex(panel.index)}
+        dated.append(_dates(outcome.id, now["measured_on"].reindex(panel.index)))
+        before = _baseline_values(study, outcome, frames, term)
+        columns |= {
+            f"{outcome.id}@baseline": before["value"].reindex(panel.index),
+            f"{outcome.id}@baseline:reason": _baseline_reason(before, panel, term),
+        }
+        dated.append(_dates(f"{outcome.id}@baseline", before["measured_on"].reindex(panel.index)))
+        panel = panel.assign(**columns)
+    for scale_id in [scale for scale in study.scales if scale not in study.outcomes]:
+        before = _baseline_values(
+            study, Outcome(label=study.scales[scale_id].label, scale=scale_id), frames, term
+        )
+        panel = panel.assign(**{f"{scale_id}@baseline": before["value"].reindex(panel.index)})
+        dated.append(_dates(f"{scale_id}@baseline", before["measured_on"].reindex(panel.index)))
+    frame = in_content_order(panel.reset_index().assign(term=term.id))
+    return Panel(term, frame, pd.DataFrame(dated, columns=MEASURED), flow)
+
+
+def panel_from_source(study: Study, term: Term, source: Source, rows: pd.DataFrame) -> Panel:
+    """The panel of a study whose data are already one table (``table = "panel"``)."""
+    panel = rows.drop(columns=[name for name in ("term",) if name in rows])
+    for treatment in study.treatments.values():
+        level = _first_level(treatment, panel)
+        if treatment.reference_where is None:
+            raise StudyFileError(
+                en=f"treatments.{treatment.id}.reference_where is missing: say which rows are {treatment.reference!r}",
+                zh=f"缺少 treatments.{treatment.id}.reference_where：请说明哪些行属于 {treatment.reference!r}",
+            )
+        is_reference = _where(panel, treatment.reference_where)
+        panel = panel.assign(**{treatment.id: level.mask(level.isna() & is_reference, treatment.reference)})
+    for outcome in study.outcomes.values():
+        _require_column(panel, outcome)
+        values = panel[outcome.column].astype("float64")
+        cells = panel[[name for name in outcome.standardise if name != "term"]]
+        panel = panel.assign(**{outcome.id: _standardise(values, cells) if outcome.standardise else values})
+    dated = [
+        {
+            "column": name,
+            "first_on": pd.Timestamp(day),
+            "last_on": pd.Timestamp(day),
+            "n_measured": len(panel),
+        }
+        for day, names in source.measured.items()
+        for name in names
+    ]
+    frame = in_content_order(panel.assign(term=term.id))
+    flow = pd.DataFrame([("rows read", len(frame))], columns=FLOW)
+    return Panel(term, frame, pd.DataFrame(dated, columns=MEASURED), flow)
+
+
+def covariate_columns(study: Study, effect: Effect) -> tuple[str, ...]:
+    """Panel columns that ``effect.adjust`` names (``category:*`` is every category)."""
+    columns = []
+    for name in effect.adjust:
+        wild = [f"category:{category.id}" for category in study.categories]
+        columns.extend(wild if name == "category:*" else [panel_column(name)])
+    return tuple(dict.fromkeys(columns))
+
+
+def panel_column(name: str) -> str:
+    """The panel column that a study file calls ``name``."""
+    return {"class": "class_id"}.get(name, name)
+
+
+def check_time_order(panel: Panel, columns: Iterable[str], outcome: str, *, dates_required: bool) -> None:
+    """Refuse covariates measured after the landmark and outcomes measured within the exposure window.
+
+    Parameters
+    ----------
+    columns : iterable of str
+        Covariate columns of one effect.
+    outcome : str
+        Outcome column.
+    dates_required : bool
+        A covariate without a date is refused (a study of one table must declare ``measured``).
+
+    Raises
+    ------
+    TimeOrderError
+        Naming the columns, when they were measured, and the landmark.
+    """
+    term = panel.term
+    measured = panel.measured.set_index("column")
+    undated = [name for name in columns if dates_required and name not in measured.index]
+    if undated:
+        raise TimeOrderError(
+            en=f"covariates without a date of measurement: {', '.join(undated)}; declare them under "
+            f"sources.measured (a date on or before the landmark {term.landmark} makes them usable)",
+            zh=f"以下协变量没有测量日期：{', '.join(undated)}；请在 sources.measured 中声明（不晚于基准日 {term.landmark} 才可使用）",
+        )
+    late = [
+        f"{name} ({measured.loc[name, 'last_on']:%Y-%m-%d})"
+        for name in columns
+        if name in measured.index and measured.loc[name, "last_on"] > pd.Timestamp(term.landmark)
+    ]
+    if late:
+        raise TimeOrderError(
+            en=f"post-treatment covariates refused: {', '.join(late)} measured after the landmark {term.landmark}; "
+            "drop them, or declare the effect replication_only, which withholds its evidence badge",
+            zh=f"拒绝使用干预后的协变量：{', '.join(late)}，测量晚于基准日 {term.landmark}；请删去，"
+            "或将该效应声明为 replication_only（将不授予证据等级）",
+        )
+    if outcome in measured.index and measured.loc[outcome, "first_on"] <= pd.Timestamp(term.exposure_end):
+        first = measured.loc[outcome, "first_on"]
+        raise TimeOrderError(
+            en=f"outcome {outcome} was measured from {first:%Y-%m-%d}, before the exposure window ends "
+            f"({term.exposure_end}); move exposure_end or the measurement",
+            zh=f"结果 {outcome} 自 {first:%Y-%m-%d} 起测量，早于干预窗口结束日（{term.exposure_end}）；请调整 exposure_end 或测量时间",
+        )
+
+
+def in_content_order(frame: pd.DataFrame) -> pd.DataFrame:
+    """Sort rows by what they hold, never by the pseudonym, so that another key gives the same order.
+
+    Rows that tie are alike in every column but the pseudonym, so their order changes no result.
+    """
+    first = [name for name in ("school", "class_id") if name in frame]
+    rest = sorted(name for name in frame.columns if name not in (*first, "student"))
+    order = frame[[*first, *rest]].astype("str").fillna("")
+    return frame.iloc[order.sort_values([*first, *rest], kind="stable").index].reset_index(drop=True)
+
+
+def _roster(
+    enrolments: pd.DataFrame, students: pd.DataFrame, term: Term
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    landmark = pd.Timestamp(term.landmark)
+    listed = enrolments[enrolments["term"] == term.id]
+    present = listed[
+        listed["status"].isin(["enrolled", "transferred_in"])
+        & ~(listed["valid_from"] > landmark)
+        & ~(listed["valid_to"] < landmark)
+    ]
+    twice = present["student"].duplicated(keep=False)
+    once = present[~twice]
+    flow = pd.DataFrame(
+        [
+            ("listed on a roster", listed["student"].nunique()),
+            ("enrolled on the landmark", present["student"].nunique()),
+            ("in one class only", len(once)),
+        ],
+        columns=FLOW,
+    )
+    people = students[students["term"] == term.id].set_index("student")[["sex", "birth_month"]]
+    roster = once.set_index("student")[["school", "class_id", "grade", "boarding"]].join(
+        people, validate="1:1"
+    )
+    return roster.assign(grade=roster["grade"].astype("int64")), flow
+
+
+def _categories(study: Study, memberships: pd.DataFrame, term: Term, students: pd.Index) -> pd.DataFrame:
+    landmark = pd.Timestamp(term.landmark)
+    held = memberships[
+        (memberships["term"] == term.id)
+        & ~(memberships["valid_from"] > landmark)
+        & ~(memberships["valid_to"] < landmark)
+    ]
+    flags = {
+        f"category:{category.id}": students.isin(held.loc[held["category"] == category.id, "student"])
+        for category in study.categories
+    }
+    return pd.DataFrame(flags, index=students)
+
+
+def _exposure_rows(treatment: Treatment, frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    rows = frames[treatment.from_]
+    if treatment.from_ == "attendance":
+        events = frames["events"][["event", "date", "kind", "topic"]]
+        rows = rows.merge(events, on="event", how="left", validate="m:1")
+    return rows[rows["student"].notna() & rows["date"].notna()].reset_index(drop=True)
+
+
+def _exposure(
+    treatment: Treatment, rows: pd.DataFrame, logs: pd.DataFrame, roster: pd.DataFrame, term: Term
+) -> pd.DataFrame:
+    landmark, last = pd.Timestamp(term.landmark), pd.Timestamp(term.exposure_end)
+    level = _first_level(treatment, rows)
+    rank = {each.id: index for index, each in enumerate(treatment.levels)}
+    rows = rows.assign(rank=level.map(rank))
+    rows = rows[rows["rank"].notna()]
+    during = rows[(rows["date"] > landmark) & (rows["date"] <= last)]
+    before = rows[rows["date"] <= landmark]
+    best = during.groupby("student")["rank"].min().reindex(roster.index)
+    arrived = logs.loc[(logs["table"] == treatment.from_) & (logs["term"] == term.id), "class_id"]
+    names = {index: name for name, index in rank.items()}
+    exposure = best.map(names).astype("str").where(best.notna(), np.nan)
+    has_log = roster["class_id"].isin(arrived)
+    counted = during.groupby("student").size().reindex(roster.index, fill_value=0).astype("float64")
+    return pd.DataFrame(
+        {
+            treatment.id: exposure.mask(best.isna() & has_log, treatment.reference),
+            f"{treatment.id}:count": counted.where(has_log | best.notna()),
+            f"{treatment.id}:minutes": during.groupby("student")["minutes"]
+            .sum(min_count=1)
+            .reindex(roster.index),
+            f"{treatment.id}:history": before.groupby("student").size().reindex(roster.index, fill_value=0),
+        },
+        index=roster.index,
+    )
+
+
+def _first_level(treatment: Treatment, rows: pd.DataFrame) -> pd.Series:
+    level = pd.Series(np.nan, index=rows.index, dtype="str")
+    for each in reversed(treatment.levels):
+        level = level.mask(_where(rows, each.where), each.id)
+    return level
+
+
+def _where(rows: pd.DataFrame, expression: str) -> pd.Series:
+    """Rows of which a SQL expression is true; an expression that can't be evaluated is the study's error."""
+    if rows.empty:
+        return pd.Series(False, index=rows.index)
+    with duckdb.connect(":memory:") as connection:
+        connection.register("rows", rows)
+        try:
+            found = connection.sql(f"select coalesce(({expression})::boolean, false) as found from rows").df()
+        except duckdb.Error as error:
+            raise StudyFileError(
+                en=f"the expression {expression!r} can't be evaluated: {str(error).splitlines()[0]}",
+                zh=f"表达式 {expression!r} 无法计算：{str(error).splitlines()[0]}",
+            ) from None
+    return pd.Series(found["found"].to_numpy(dtype=bool), index=rows.index)
+
+
+def _outcome_values(outcome: Outcome, frames: Mapping[str, pd.DataFrame], term: Term) -> pd.DataFrame:
+    """Values of an outcome in one term by student: ``value, measured_on, reason``."""
+    if outcome.scale is not None:
+        scores = frames["scores"]
+        own = scores[(scores["scale"] == outcome.scale) & (scores["term"] == term.id)].set_index("student")
+        values = own[["score", "measured_on"]].rename(columns={"score": "value"}).assign(reason=None)
+    else:
+        outcomes = frames["outcomes"]
+        mine = (
+            (outcomes["measure"] == outcome.measure)
+            & (outcomes["term"] == term.id)
+            & outcomes["student"].notna()
+        )
+        own = outcomes[mine].set_index("student")
+        values = own[["value", "measured_on", "missing_reason"]].rename(columns={"missing_reason": "reason"})
+    if not outcome.standardise:
+        return values
+    enrolments = frames["enrolments"]
+    placed = enrolments[enrolments["term"] == term.id].drop_duplicates("student").set_index("student")
+    cells = placed[[name for name in outcome.standardise if name != "term"]].reindex(values.index)
+    return values.assign(value=_standardise(values["value"], cells))
+
+
+def _standardise(values: pd.Series, cells: pd.DataFrame) -> pd.Series:
+    """z scores within cells, with the cell's own mean and SD (ddof 1); missing in cells of one or no spread."""
+    if cells.shape[1] == 0:
+        return (values - values.mean()) / values.std(ddof=1)
+    grouped = values.groupby([cells[name] for name in cells.columns], observed=True)
+    spread = grouped.transform("std")
+    return ((values - grouped.transform("mean")) / spread).where(spread > 0)
+
+
+def _baseline_values(
+    study: Study, outcome: Outcome, frames: Mapping[str, pd.DataFrame], term: Term
+) -> pd.DataFrame:
+    if term.baseline is None:
+        nothing = pd.DataFrame({"value": [], "measured_on": [], "reason": []}, dtype="float64")
+        return nothing.assign(
+            measured_on=pd.Series([], dtype="datetime64[s]"), reason=pd.Series([], dtype="str")
+        )
+    return _outcome_values(outcome, frames, study.term(term.baseline))
+
+
+def _baseline_reason(before: pd.DataFrame, panel: pd.DataFrame, term: Term) -> pd.Series:
+    """Why a baseline is missing: its own reason, ``entry_grade``, or ``not_measured``."""
+    value = before["value"].reindex(panel.index)
+    own = before["reason"].reindex(panel.index).astype("str")
+    entering = panel["grade"].isin(ENTRY_GRADES) & (term.start.month >= 8)
+    fallback = pd.Series(np.where(entering, "entry_grade", "not_measured"), index=panel.index, dtype="str")
+    return own.where(own.notna(), fallback).where(value.isna())
+
+
+def _dates(column: str, measured_on: pd.Series) -> dict:
+    known = measured_on.dropna()
+    return {"column": column, "first_on": known.min(), "last_on": known.max(), "n_measured": len(known)}
+
+
+def _require_column(panel: pd.DataFrame, outcome: Outcome) -> None:
+    if outcome.column not in panel:
+        listed = ", ".join(map(str, list(panel.columns)[:40]))
+        raise StudyFileError(
+            en=f"outcomes.{outcome.id}.column = {outcome.column!r} is not a column of the panel; it has: {listed}",
+            zh=f"outcomes.{outcome.id}.column = {outcome.column!r} 不在面板数据中；现有列：{listed}",
+        )

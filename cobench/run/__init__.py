@@ -1,0 +1,1 @@
+"""Running every report of a term: plan, worker processes, pages, index, manifest."""

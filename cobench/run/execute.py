@@ -1,0 +1,216 @@
+"""Run reports in worker processes; one that fails, hangs or dies never stops the others.
+
+Processes, not threads: papermill's working directory and port handling are not thread-safe.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, Literal
+
+from cobench.declared import Text
+from cobench.run.kernels import kernel_environment, private_folder, write_kernelspec
+from cobench.run.plan import Report
+from cobench.run.render import PageContext
+from cobench.run.words import phrase
+
+STOP_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one report.
+
+    ``page`` and ``notebook`` lie in the work folder; ``reason`` is for readers, ``detail`` (a traceback) for
+    analysts only; ``cell`` counts the cells of the source notebook from 1.
+    """
+
+    report: Report
+    state: Literal["ok", "failed", "withheld"]
+    seconds: float
+    page: Path | None = None
+    notebook: Path | None = None
+    reason: Text | None = None
+    ename: str = ""
+    cell: int | None = None
+    detail: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that a worker needs for one report."""
+
+    report: Report
+    context: PageContext
+    study_root: Path
+    notebook: Path
+    page: Path
+    cell_timeout: int | None
+
+
+@dataclass(frozen=True)
+class Event:
+    """A report has ``started`` or ``finished``; ``outcome`` comes with the latter."""
+
+    kind: Literal["started", "finished"]
+    report: Report
+    outcome: Outcome | None = None
+
+
+@dataclass
+class Worker:
+    """A worker process, the pipe to it and what it works on."""
+
+    process: Any
+    connection: Connection
+    log: Path
+    task: Task | None = None
+    started: float = 0.0
+
+    def give(self, task: Task) -> None:
+        self.task, self.started = task, time.monotonic()
+        self.connection.send(task)
+
+
+def execute(
+    reports: Sequence[Report],
+    *,
+    jobs: int,
+    work_dir: Path,
+    study_root: Path,
+    context: PageContext,
+    on_event: Callable[[Event], None] | None = None,
+    cell_timeout: int | None = 1800,
+) -> list[Outcome]:
+    """Execute and render ``reports``, ``jobs`` at a time, into ``work_dir``.
+
+    Pages go to ``work_dir/pages``, executed notebooks to ``work_dir/notebooks``; neither has been checked for
+    release. An interrupt (or any other exception here) ends all workers and kernels before it goes on.
+
+    Parameters
+    ----------
+    cell_timeout : seconds that one cell may take; ``None`` for no limit.
+
+    Returns
+    -------
+    list of Outcome, in the order of ``reports``.
+    """
+    tell = on_event or (lambda event: None)
+    tasks = _tasks(reports, work_dir, study_root, context, cell_timeout)
+    waiting = list(reversed(tasks))
+    outcomes: dict[str, Outcome] = {}
+    workers: list[Worker] = []
+    try:
+        workers += [_start_worker(work_dir) for _ in range(min(jobs, len(tasks)))]
+        for worker in workers:
+            _next(worker, waiting, tell)
+        while any(worker.task for worker in workers):
+            for worker in _ready(workers):
+                outcome = _collect(worker)
+                outcomes[outcome.report.path] = outcome
+                tell(Event("finished", outcome.report, outcome))
+                if not worker.process.is_alive() and waiting:
+                    workers[workers.index(worker)] = worker = _start_worker(work_dir)
+                _next(worker, waiting, tell)
+        _stop(workers)
+    finally:
+        for worker in workers:
+            end_tree(worker.process)
+    return [outcomes[task.report.path] for task in tasks]
+
+
+def _tasks(
+    reports: Sequence[Report], work_dir: Path, study_root: Path, context: PageContext, cell_timeout: int | None
+) -> list[Task]:
+    for name in ("notebooks", "pages", "log", "runtime", "ipython"):
+        private_folder(work_dir / name)
+    write_kernelspec(work_dir / "jupyter")
+    return [
+        Task(
+            report=report,
+            context=context,
+            study_root=study_root,
+            notebook=work_dir / "notebooks" / f"{Path(report.path).stem}.ipynb",
+            page=work_dir / "pages" / report.path,
+            cell_timeout=cell_timeout,
+        )
+        for report in reports
+    ]
+
+
+def _start_worker(work_dir: Path) -> Worker:
+    from cobench.run.worker import serve
+
+    spawn = multiprocessing.get_context("spawn")
+    ours, theirs = spawn.Pipe()
+    log = work_dir / "log" / f"worker-{time.monotonic_ns()}.txt"
+    process = spawn.Process(target=serve, args=(theirs, kernel_environment(work_dir), log), daemon=True)
+    process.start()
+    theirs.close()
+    return Worker(process, ours, log)
+
+
+def _next(worker: Worker, waiting: list[Task], tell: Callable[[Event], None]) -> None:
+    worker.task = None
+    if waiting and worker.process.is_alive():
+        task = waiting.pop()
+        tell(Event("started", task.report))
+        worker.give(task)
+
+
+def _ready(workers: list[Worker]) -> list[Worker]:
+    """Busy workers that have answered or died."""
+    busy = [worker for worker in workers if worker.task]
+    fired = wait([end for worker in busy for end in (worker.connection, worker.process.sentinel)])
+    return [worker for worker in busy if worker.connection in fired or worker.process.sentinel in fired]
+
+
+def _collect(worker: Worker) -> Outcome:
+    try:
+        return worker.connection.recv()
+    except (EOFError, OSError):
+        worker.process.join(STOP_SECONDS)
+        task = worker.task
+        return Outcome(
+            report=task.report,
+            state="failed",
+            seconds=time.monotonic() - worker.started,
+            notebook=task.notebook if task.notebook.exists() else None,
+            reason=phrase("reason.worker_died"),
+            ename="WorkerDied",
+            detail=f"exit code {worker.process.exitcode}\n{_tail(worker.log)}",
+        )
+
+
+def _tail(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace")[-4000:] if log.exists() else ""
+
+
+def _stop(workers: list[Worker]) -> None:
+    for worker in workers:
+        if worker.process.is_alive():
+            worker.connection.send(None)
+    for worker in workers:
+        worker.process.join(STOP_SECONDS)
+
+
+def end_tree(process: Any) -> None:
+    """Kill a worker process and its kernels; kernels lead their own session, so signals miss them."""
+    import psutil
+
+    try:
+        parent = psutil.Process(process.pid)
+        family = [*parent.children(recursive=True), parent]
+    except psutil.NoSuchProcess:
+        return
+    for member in family:
+        try:
+            member.kill()
+        except psutil.NoSuchProcess:
+            continue
+    process.join(STOP_SECONDS)

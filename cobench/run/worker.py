@@ -1,0 +1,149 @@
+"""What a worker process does: execute one notebook after another with papermill and render its page."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+from cobench.run.execute import Outcome, Task
+from cobench.run.kernels import KERNEL
+from cobench.run.words import phrase
+
+
+def serve(connection: Connection, environment: dict[str, str], log: Path) -> None:
+    """Answer each :class:`Task` on ``connection`` with an :class:`Outcome` until ``None`` arrives."""
+    prepare(environment, log)
+    while (task := connection.recv()) is not None:
+        connection.send(run_report(task))
+
+
+def prepare(environment: dict[str, str], log: Path) -> None:
+    """Set up this process: interrupts are the parent's to handle, output goes to ``log``."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+    os.environ.update(environment)
+    # nbformat's jsonschema would otherwise build a grammar of URLs at import, which costs two seconds.
+    sys.modules.setdefault("rfc3987_syntax", None)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A driver that was killed can't end its kernels; its workers do so when it is gone."""
+    import psutil
+
+    wait([multiprocessing.parent_process().sentinel])
+    for child in psutil.Process().children(recursive=True):
+        try:
+            child.kill()
+        except psutil.NoSuchProcess:
+            continue
+    os._exit(1)
+
+
+def run_report(task: Task) -> Outcome:
+    """Execute the notebook of ``task`` and render its page; a failure is an outcome, not an exception."""
+    from cobench.run.render import PageError, render_report
+
+    started = time.monotonic()
+    try:
+        notebook = _execute(task)
+        page = render_report(notebook, task.report, context=task.context)
+        task.page.write_text(page, encoding="utf-8")
+    except PageError as error:
+        reason = phrase("reason.page_error", what=error.text)
+        return _failed(task, started, reason, error, cell=None)
+    except Exception as error:  # whatever a notebook raises is that report's failure
+        return _failed(task, started, *_explain(error, task))
+    return Outcome(
+        report=task.report,
+        state="ok",
+        seconds=time.monotonic() - started,
+        page=task.page,
+        notebook=task.notebook,
+    )
+
+
+def _execute(task: Task):
+    try:
+        return _papermill(task)
+    except RuntimeError as error:
+        # Two kernels may have drawn the same port; nothing has run yet, so trying again is safe.
+        if "Kernel died before replying to kernel_info" not in str(error):
+            raise
+        return _papermill(task)
+
+
+def _papermill(task: Task):
+    import papermill
+
+    return papermill.execute_notebook(
+        task.report.notebook,
+        task.notebook,
+        parameters=dict(task.report.parameters),
+        kernel_name=KERNEL,
+        language="python",
+        cwd=task.study_root,
+        progress_bar=False,
+        log_output=False,
+        execution_timeout=task.cell_timeout,
+        shutdown_kernel="immediate",
+    )
+
+
+def _explain(error: Exception, task: Task):
+    """Reason for readers, the error itself and the source cell it belongs to."""
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    cell = _failed_cell(task)
+    if isinstance(error, PapermillExecutionError):
+        return phrase("reason.notebook_error", cell=cell or "?"), error, cell
+    if isinstance(error, DeadKernelError):
+        return phrase("reason.kernel_died"), error, cell
+    if isinstance(error, CellTimeoutError):
+        return phrase("reason.timeout"), error, cell
+    return phrase("reason.run_error"), error, cell
+
+
+def _failed_cell(task: Task) -> int | None:
+    """Number (from 1) of the last code cell that began, in the source notebook.
+
+    papermill inserts cells of its own, so positions in the executed notebook are of no use to a reader.
+    """
+    from cobench.run.parameters import read_notebook
+
+    if not task.notebook.exists():
+        return None
+    begun = [
+        cell.get("id")
+        for cell in read_notebook(task.notebook)["cells"]
+        if cell["cell_type"] == "code" and cell["metadata"].get("papermill", {}).get("start_time")
+    ]
+    numbers = {
+        cell["id"]: number
+        for number, cell in enumerate(read_notebook(task.report.notebook)["cells"], start=1)
+        if "id" in cell
+    }
+    return next((numbers[cell_id] for cell_id in reversed(begun) if cell_id in numbers), None)
+
+
+def _failed(task: Task, started: float, reason, error: Exception, cell: int | None) -> Outcome:
+    return Outcome(
+        report=task.report,
+        state="failed",
+        seconds=time.monotonic() - started,
+        notebook=task.notebook if task.notebook.exists() else None,
+        reason=reason,
+        ename=getattr(error, "ename", type(error).__name__),
+        cell=cell,
+        detail="".join(traceback.format_exception(error)),
+    )

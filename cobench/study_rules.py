@@ -1,0 +1,168 @@
+"""Rules of a study file beyond types: every name points to something, dates are in order, claims are allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+
+from cobench.declared import not_allowed
+from cobench.errors import StudyFileError
+from cobench.study import Effect, Outcome, Study, Term
+
+BUILT_IN_COVARIATES = ("sex", "boarding", "grade", "school", "class_id", "birth_month")
+
+
+def check_names(study: Study) -> None:
+    """Raise :class:`StudyFileError` on the first dangling name or impossible combination."""
+    _check_terms(study)
+    for index, source in enumerate(study.sources):
+        if source.instrument is not None:
+            _known(f"sources[{index}].instrument", source.instrument, study.instruments)
+        if source.table == "responses" and source.instrument is None:
+            raise _missing(f"sources[{index}].instrument")
+        if source.table == "panel" and not source.key:
+            raise _missing(f"sources[{index}].key")
+        for day in source.measured:
+            _check_date(f"sources[{index}].measured", day)
+    for key, scale in study.scales.items():
+        _known(f"scales.{key}.instrument", scale.instrument, study.instruments)
+        for item in scale.reverse:
+            _known(f"scales.{key}.reverse", item, scale.items)
+        if not 0 < scale.min_answered <= 1:
+            raise not_allowed(f"scales.{key}.min_answered", scale.min_answered, ["above 0, at most 1"])
+    for key, outcome in study.outcomes.items():
+        _check_outcome(study, key, outcome)
+    _check_unique("effects[].id", [effect.id for effect in study.effects])
+    for index, effect in enumerate(study.effects):
+        _check_effect(study, f"effects[{index}]", effect)
+
+
+def covariate_names(study: Study) -> tuple[str, ...]:
+    """Names that ``adjust`` and ``subgroups`` may use in a study of several tables."""
+    lagged = [f"{name}@baseline" for name in (*study.outcomes, *study.scales)]
+    categories = [f"category:{category.id}" for category in study.categories]
+    history = [f"{name}:history" for name in study.treatments]
+    return (*BUILT_IN_COVARIATES, *lagged, "category:*", *categories, *history)
+
+
+def _check_terms(study: Study) -> None:
+    if not study.terms:
+        raise _missing("terms")
+    ids = [term.id for term in study.terms]
+    _check_unique("terms[].id", ids)
+    for index, term in enumerate(study.terms):
+        if term.baseline is not None:
+            _known(f"terms[{index}].baseline", term.baseline, [each for each in ids if each != term.id])
+        _check_order(f"terms[{index}]", term)
+
+
+def _check_order(path: str, term: Term) -> None:
+    named = [
+        ("start", term.start),
+        ("landmark", term.landmark),
+        ("exposure_end", term.exposure_end),
+        ("exam", term.exam),
+    ]
+    given = [(name, day) for name, day in named if day is not None]
+    for (earlier, first), (later, second) in zip(given, given[1:], strict=False):
+        if first > second:
+            raise StudyFileError(
+                en=f"{path}.{earlier} ({first}) must not be after {path}.{later} ({second})",
+                zh=f"{path}.{earlier}（{first}）不能晚于 {path}.{later}（{second}）",
+            )
+    if term.end < term.start:
+        raise StudyFileError(
+            en=f"{path}.end ({term.end}) is before {path}.start ({term.start})",
+            zh=f"{path}.end（{term.end}）早于 {path}.start（{term.start}）",
+        )
+
+
+def _check_outcome(study: Study, key: str, outcome: Outcome) -> None:
+    given = [name for name in ("measure", "scale", "column") if getattr(outcome, name) is not None]
+    if len(given) != 1:
+        raise StudyFileError(
+            en=f"outcomes.{key} must give exactly one of measure, scale, column; it gives {given or 'none'}",
+            zh=f"outcomes.{key} 必须且只能给出 measure、scale、column 之一；现为 {given or '无'}",
+        )
+    if outcome.scale is not None:
+        _known(f"outcomes.{key}.scale", outcome.scale, study.scales)
+    if outcome.measure is not None:
+        measures = {
+            m for s in study.sources if s.table == "outcomes" for m in (*s.measures, *s.level_measures)
+        }
+        _known(f"outcomes.{key}.measure", outcome.measure, measures)
+    for name in outcome.standardise:
+        _known(f"outcomes.{key}.standardise", name, ("school", "grade", "term", "class_id"))
+    if outcome.test == "school" and not {"school", "grade", "term"} <= set(outcome.standardise):
+        raise StudyFileError(
+            en=f"outcomes.{key}: school-set papers compare only within school, grade and term; "
+            'write standardise = ["school", "grade", "term"]',
+            zh=f'outcomes.{key}：校本试卷只能在同校同年级同学期内比较；请写 standardise = ["school", "grade", "term"]',
+        )
+
+
+def _check_effect(study: Study, path: str, effect: Effect) -> None:
+    _known(f"{path}.treatment", effect.treatment, study.treatments)
+    _known(f"{path}.outcome", effect.outcome, study.outcomes)
+    treatment, outcome = study.treatments[effect.treatment], study.outcomes[effect.outcome]
+    levels = [level.id for level in treatment.levels if level.use == "contrast"]
+    for level in effect.contrasts:
+        _known(f"{path}.contrasts", level, levels)
+    for term in effect.terms:
+        _known(f"{path}.terms", term, [each.id for each in study.terms])
+    if treatment.from_ != "panel":
+        _check_tables_effect(study, path, effect, outcome)
+    if effect.role == "confirmatory" and outcome.rated_by_visitor:
+        raise StudyFileError(
+            en=f"{path}.role: an outcome rated by the visiting teacher can't be confirmatory; write exploratory",
+            zh=f"{path}.role：由家访教师本人评定的结果不能作为验证性结果，请写 exploratory",
+        )
+
+
+def _check_tables_effect(study: Study, path: str, effect: Effect, outcome: Outcome) -> None:
+    allowed = covariate_names(study)
+    for name in (*effect.adjust, *effect.subgroups):
+        _known(f"{path}.adjust/subgroups", name, allowed)
+    for name in (*effect.within, *filter(None, [effect.cluster])):
+        _known(
+            f"{path}.within/cluster", {"class": "class_id"}.get(name, name), ("school", "grade", "class_id")
+        )
+    finer = [name for name in outcome.standardise if name != "term" and name not in effect.within]
+    if outcome.test == "school" and finer:
+        raise StudyFileError(
+            en=f"{path}.within must hold {finer}: {effect.outcome} is standardised within them, so children can "
+            "only be compared there",
+            zh=f"{path}.within 必须包含 {finer}：{effect.outcome} 在其内标准化，只能在其内比较学生",
+        )
+    history = f"{effect.treatment}:history"
+    if effect.history == "required" and effect.primary != "difference" and history not in effect.adjust:
+        raise StudyFileError(
+            en=f"{path}.adjust must hold {history!r}: last term's outcome already carries earlier visits",
+            zh=f"{path}.adjust 必须包含 {history!r}：上学期的结果已含有更早家访的影响",
+        )
+
+
+def _known(path: str, name: str, allowed: Iterable[str]) -> None:
+    allowed = list(allowed)
+    if name not in allowed:
+        raise not_allowed(path, name, allowed)
+
+
+def _check_unique(path: str, ids: list[str]) -> None:
+    twice = sorted({each for each in ids if ids.count(each) > 1})
+    if twice:
+        raise StudyFileError(
+            en=f"{path}: {', '.join(twice)} stands more than once; give each its own id",
+            zh=f"{path}：{', '.join(twice)} 重复出现；请分别命名",
+        )
+
+
+def _check_date(path: str, text: str) -> None:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        raise not_allowed(path, text, ["a date like 2026-03-02"]) from None
+
+
+def _missing(path: str) -> StudyFileError:
+    return StudyFileError(en=f"{path} is missing", zh=f"缺少 {path}")

@@ -1,0 +1,196 @@
+"""The canonical tables as data: columns, types and keys (what ingest writes and everything else reads)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from cobench.errors import ConservationError
+
+
+@dataclass(frozen=True)
+class Table:
+    """A canonical table.
+
+    ``columns`` maps each column to ``text``, ``int``, ``float``, ``bool``, ``date`` or ``time``;
+    ``key`` names the columns that identify a row; ``by_term`` says whether it is stored a term at a time.
+    """
+
+    name: str
+    columns: dict[str, str]
+    key: tuple[str, ...]
+    by_term: bool = True
+
+
+_TABLES = (
+    Table(
+        "schools",
+        {"school": "text", "name": "text", "short_name": "text", "stage": "text", "term": "text"},
+        ("school", "term"),
+    ),
+    Table(
+        "students",
+        {"student": "text", "sex": "text", "birth_month": "text", "term": "text"},
+        ("student", "term"),
+    ),
+    Table(
+        "enrolments",
+        {
+            "student": "text",
+            "term": "text",
+            "school": "text",
+            "class_id": "text",
+            "grade": "int",
+            "boarding": "bool",
+            "status": "text",
+            "valid_from": "date",
+            "valid_to": "date",
+        },
+        ("student", "term", "class_id", "valid_from"),
+    ),
+    Table(
+        "memberships",
+        {
+            "student": "text",
+            "term": "text",
+            "category": "text",
+            "valid_from": "date",
+            "valid_to": "date",
+            "source": "text",
+        },
+        ("student", "term", "category", "valid_from"),
+    ),
+    Table(
+        "contacts",
+        {
+            "student": "text",
+            "term": "text",
+            "school": "text",
+            "class_id": "text",
+            "date": "date",
+            "mode": "text",
+            "trigger": "text",
+            "teacher_role": "text",
+            "minutes": "float",
+            "entered_at": "time",
+        },
+        (),
+    ),
+    Table(
+        "logs",
+        {"table": "text", "school": "text", "class_id": "text", "term": "text"},
+        ("table", "class_id", "term"),
+    ),
+    Table(
+        "events",
+        {
+            "event": "text",
+            "term": "text",
+            "school": "text",
+            "class_id": "text",
+            "date": "date",
+            "kind": "text",
+            "topic": "text",
+        },
+        ("event",),
+    ),
+    Table(
+        "attendance",
+        {
+            "event": "text",
+            "term": "text",
+            "student": "text",
+            "school": "text",
+            "class_id": "text",
+            "invited": "bool",
+            "present": "bool",
+            "minutes": "float",
+        },
+        (),
+    ),
+    Table(
+        "responses",
+        {
+            "instrument": "text",
+            "version": "text",
+            "term": "text",
+            "respondent": "text",
+            "student": "text",
+            "school": "text",
+            "class_id": "text",
+            "item": "text",
+            "raw": "text",
+            "value": "float",
+            "missing_reason": "text",
+            "measured_on": "date",
+        },
+        (),
+    ),
+    Table(
+        "outcomes",
+        {
+            "student": "text",
+            "term": "text",
+            "measure": "text",
+            "value": "float",
+            "level": "text",
+            "missing_reason": "text",
+            "source": "text",
+            "measured_on": "date",
+        },
+        ("student", "term", "measure"),
+    ),
+)
+
+TABLES: dict[str, Table] = {table.name: table for table in _TABLES}
+
+_DTYPES = {
+    "text": "str",
+    "int": "Int64",
+    "float": "float64",
+    "bool": "boolean",
+    "date": "datetime64[s]",
+    "time": "datetime64[s]",
+}
+
+
+def conform(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return ``frame`` with exactly the columns and types of canonical table ``name``.
+
+    Absent columns become missing; extra columns are dropped.
+
+    Raises
+    ------
+    ConservationError
+        If the table's key is not unique.
+    """
+    table = TABLES[name]
+    columns = {
+        column: _cast(frame[column], kind) if column in frame else _empty(frame.index, kind)
+        for column, kind in table.columns.items()
+    }
+    tidy = pd.DataFrame(columns).reset_index(drop=True)
+    if table.key and tidy.duplicated(list(table.key)).any():
+        n_twice = int(tidy.duplicated(list(table.key)).sum())
+        keys = ", ".join(table.key)
+        raise ConservationError(
+            en=f"table {name}: {n_twice} rows repeat the key ({keys}); resolve duplicates before storing",
+            zh=f"表 {name}：有 {n_twice} 行重复了主键（{keys}），入库前须先处理重复",
+        )
+    return tidy
+
+
+def empty(name: str) -> pd.DataFrame:
+    """An empty canonical table with its columns and types."""
+    return conform(name, pd.DataFrame())
+
+
+def _cast(column: pd.Series, kind: str) -> pd.Series:
+    if kind in ("date", "time"):
+        return pd.to_datetime(column).astype(_DTYPES[kind])
+    return column.astype(_DTYPES[kind])
+
+
+def _empty(index: pd.Index, kind: str) -> pd.Series:
+    return pd.Series(None, index=index, dtype=_DTYPES[kind])
