@@ -3,8 +3,8 @@
 __version__ = "0.1.0"
 
 
-def open_study(path: str = ".", *, term: str | None = None):
-    """Open the study at or above ``path`` for notebooks; see :class:`cobench.term.OpenStudy`."""
-    from cobench.term import open_study as _open
+def open_study(path: str = ".", term: str = "newest", language: str = "zh"):
+    """Open the study at or above ``path`` in a notebook; see :func:`cobench.workbench.desk.open_study`."""
+    from cobench.workbench.desk import open_study as open_desk
 
-    return _open(path, term=term)
+    return open_desk(path, term, language)

@@ -36,7 +36,7 @@ def build(cls: type, data: object, path: str):
         On an unknown key, a missing key or a wrong type; names the key path and what is allowed.
     """
     if not isinstance(data, dict):
-        raise _wrong_type(path, "a table", data)
+        raise _wrong_type(path, _TABLE, data)
     hints = typing.get_type_hints(cls)
     declared = {key_of(field): field for field in fields(cls) if not field.metadata.get("computed")}
     for key in data:
@@ -48,8 +48,8 @@ def build(cls: type, data: object, path: str):
             values[field.name] = convert(hints[field.name], data[key], join(path, key))
         elif field.default is MISSING and field.default_factory is MISSING:
             raise StudyFileError(
-                en=f"{join(path, key)} is missing; it must be {_describe(hints[field.name])}",
-                zh=f"缺少 {join(path, key)}；应为{_describe(hints[field.name])}",
+                en=f"{join(path, key)} is missing; it must be {_describe(hints[field.name])['en']}",
+                zh=f"缺少 {join(path, key)}；应为{_describe(hints[field.name])['zh']}",
             )
     return cls(**values)
 
@@ -68,7 +68,7 @@ def convert(hint: object, value: object, path: str):
         return _convert_tuple(hint, value, path)
     if origin is dict:
         if not isinstance(value, dict):
-            raise _wrong_type(path, "a table", value)
+            raise _wrong_type(path, _TABLE, value)
         inner = typing.get_args(hint)[1]
         return {str(key): convert(inner, item, join(path, str(key))) for key, item in value.items()}
     if hint is Text and isinstance(value, str):
@@ -128,32 +128,42 @@ def _convert_plain(hint: object, value: object, path: str):
     return value
 
 
+_TABLE = Text("表（[...] 或 {...}）", "a table")
+_PHRASE = Text("{zh = ..., en = ...}", "{zh = ..., en = ...}")
 _NAMES = {
-    str: "text",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    date: "a date like 2026-03-02",
+    str: Text("文本", "text"),
+    int: Text("整数", "a whole number"),
+    float: Text("数字", "a number"),
+    bool: Text(" true 或 false", "true or false"),
+    date: Text("日期，如 2026-03-02", "a date like 2026-03-02"),
 }
 
 
-def _describe(hint: object) -> str:
+def _describe(hint: object) -> Text:
     origin = typing.get_origin(hint)
+    args = typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
-        return " or ".join(_describe(option) for option in typing.get_args(hint) if option is not type(None))
+        options = [_describe(option) for option in args if option is not type(None)]
+        return Text("或".join(each.zh for each in options), " or ".join(each.en for each in options))
     if origin is typing.Literal:
-        return "one of " + ", ".join(map(str, typing.get_args(hint)))
+        listed = ", ".join(map(str, args))
+        return Text(f"以下之一：{listed}", f"one of {listed}")
     if origin is tuple:
-        return f"a list of {_describe(typing.get_args(hint)[0])}"
+        inner = _describe(args[0])
+        if Ellipsis not in args:
+            return Text(
+                f"含 {len(args)} 项的列表，每项为{inner.zh}", f"a list of {len(args)} items, each {inner.en}"
+            )
+        return Text(f"列表，每项为{inner.zh}", f"a list of {inner.en}")
     if origin is dict or is_dataclass(hint):
-        return "{zh = ..., en = ...}" if hint is Text else "a table"
-    return _NAMES.get(hint, str(hint))
+        return _PHRASE if hint is Text else _TABLE
+    return _NAMES[hint]
 
 
-def _wrong_type(path: str, wanted: str, value: object) -> StudyFileError:
+def _wrong_type(path: str, wanted: Text, value: object) -> StudyFileError:
     return StudyFileError(
-        en=f"{path or 'the file'} must be {wanted}, not {value!r}",
-        zh=f"{path or '文件'} 应为 {wanted}，而不是 {value!r}",
+        en=f"{path or 'the file'} must be {wanted.en}, not {value!r}",
+        zh=f"{path or '文件'} 应为{wanted.zh}，而不是 {value!r}",
     )
 
 

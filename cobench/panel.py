@@ -17,6 +17,7 @@ import pandas as pd
 from cobench.errors import StudyFileError, TimeOrderError
 from cobench.study import Effect, Outcome, Source, Study, Term, Treatment
 
+ATTENDING = ("enrolled", "transferred_in")
 ENTRY_GRADES = (1, 7, 10)
 MEASURED = ["column", "first_on", "last_on", "n_measured"]
 FLOW = ["step", "n_students"]
@@ -56,27 +57,28 @@ def build_panel(study: Study, term: Term, frames: Mapping[str, pd.DataFrame]) ->
     """
     roster, flow = _roster(frames["enrolments"], frames["students"], term)
     panel = roster.join(_categories(study, frames["memberships"], term, roster.index))
+    dated = [_on_landmark(name, panel, term) for name in panel.columns]
     for treatment in study.treatments.values():
         rows = _exposure_rows(treatment, frames)
         panel = panel.join(_exposure(treatment, rows, frames["logs"], roster, term))
-    dated = []
+        dated.append(_on_landmark(f"{treatment.id}:history", panel, term))
     for outcome in study.outcomes.values():
-        now = _outcome_values(outcome, frames, term)
-        columns = {outcome.id: now["value"].reindex(panel.index)}
-        dated.append(_dates(outcome.id, now["measured_on"].reindex(panel.index)))
-        before = _baseline_values(study, outcome, frames, term)
-        columns |= {
-            f"{outcome.id}@baseline": before["value"].reindex(panel.index),
-            f"{outcome.id}@baseline:reason": _baseline_reason(before, panel, term),
-        }
-        dated.append(_dates(f"{outcome.id}@baseline", before["measured_on"].reindex(panel.index)))
-        panel = panel.assign(**columns)
-    for scale_id in [scale for scale in study.scales if scale not in study.outcomes]:
-        before = _baseline_values(
-            study, Outcome(label=study.scales[scale_id].label, scale=scale_id), frames, term
+        now = _outcome_values(outcome, frames, term).reindex(panel.index)
+        dated.append(_dates(outcome.id, now))
+        before = _baseline_values(study, outcome, frames, term).reindex(panel.index)
+        dated.append(_dates(f"{outcome.id}@baseline", before))
+        panel = panel.assign(
+            **{
+                outcome.id: now["value"],
+                f"{outcome.id}@baseline": before["value"],
+                f"{outcome.id}@baseline:reason": _baseline_reason(before, panel, term),
+            }
         )
-        panel = panel.assign(**{f"{scale_id}@baseline": before["value"].reindex(panel.index)})
-        dated.append(_dates(f"{scale_id}@baseline", before["measured_on"].reindex(panel.index)))
+    for scale_id in [scale for scale in study.scales if scale not in study.outcomes]:
+        outcome = Outcome(label=study.scales[scale_id].label, scale=scale_id)
+        before = _baseline_values(study, outcome, frames, term).reindex(panel.index)
+        panel = panel.assign(**{f"{scale_id}@baseline": before["value"]})
+        dated.append(_dates(f"{scale_id}@baseline", before))
     frame = in_content_order(panel.reset_index().assign(term=term.id))
     return Panel(term, frame, pd.DataFrame(dated, columns=MEASURED), flow)
 
@@ -106,8 +108,9 @@ def panel_from_source(study: Study, term: Term, source: Source, rows: pd.DataFra
             "n_measured": len(panel),
         }
         for day, names in source.measured.items()
-        for name in names
+        for name in (*names, *(each.id for each in study.outcomes.values() if each.column in names))
     ]
+    dated = list({row["column"]: row for row in dated}.values())
     frame = in_content_order(panel.assign(term=term.id))
     flow = pd.DataFrame([("rows read", len(frame))], columns=FLOW)
     return Panel(term, frame, pd.DataFrame(dated, columns=MEASURED), flow)
@@ -137,7 +140,8 @@ def check_time_order(panel: Panel, columns: Iterable[str], outcome: str, *, date
     outcome : str
         Outcome column.
     dates_required : bool
-        A covariate without a date is refused (a study of one table must declare ``measured``).
+        A covariate with values that have no date is refused (a study of one table must declare
+        ``measured``).
 
     Raises
     ------
@@ -146,8 +150,10 @@ def check_time_order(panel: Panel, columns: Iterable[str], outcome: str, *, date
     """
     term = panel.term
     measured = panel.measured.set_index("column")
-    undated = [name for name in columns if dates_required and name not in measured.index]
-    if undated:
+    n_dated = {name: measured.loc[name, "n_measured"] if name in measured.index else 0 for name in columns}
+    n_values = {name: panel.frame[name].notna().sum() if name in panel.frame else 1 for name in n_dated}
+    undated = [name for name in n_dated if n_dated[name] < n_values[name]]
+    if undated and dates_required:
         raise TimeOrderError(
             en=f"covariates without a date of measurement: {', '.join(undated)}; declare them under "
             f"sources.measured (a date on or before the landmark {term.landmark} makes them usable)",
@@ -181,6 +187,7 @@ def in_content_order(frame: pd.DataFrame) -> pd.DataFrame:
     """
     first = [name for name in ("school", "class_id") if name in frame]
     rest = sorted(name for name in frame.columns if name not in (*first, "student"))
+    frame = frame.reset_index(drop=True)
     order = frame[[*first, *rest]].astype("str").fillna("")
     return frame.iloc[order.sort_values([*first, *rest], kind="stable").index].reset_index(drop=True)
 
@@ -191,7 +198,7 @@ def _roster(
     landmark = pd.Timestamp(term.landmark)
     listed = enrolments[enrolments["term"] == term.id]
     present = listed[
-        listed["status"].isin(["enrolled", "transferred_in"])
+        listed["status"].isin(ATTENDING)
         & ~(listed["valid_from"] > landmark)
         & ~(listed["valid_to"] < landmark)
     ]
@@ -249,14 +256,14 @@ def _exposure(
     names = {index: name for name, index in rank.items()}
     exposure = best.map(names).astype("str").where(best.notna(), np.nan)
     has_log = roster["class_id"].isin(arrived)
+    # Summed in the order of the minutes, so that the last digit doesn't depend on the order of the rows.
+    minutes = during.sort_values("minutes").groupby("student")["minutes"].sum(min_count=1)
     counted = during.groupby("student").size().reindex(roster.index, fill_value=0).astype("float64")
     return pd.DataFrame(
         {
             treatment.id: exposure.mask(best.isna() & has_log, treatment.reference),
             f"{treatment.id}:count": counted.where(has_log | best.notna()),
-            f"{treatment.id}:minutes": during.groupby("student")["minutes"]
-            .sum(min_count=1)
-            .reindex(roster.index),
+            f"{treatment.id}:minutes": minutes.reindex(roster.index),
             f"{treatment.id}:history": before.groupby("student").size().reindex(roster.index, fill_value=0),
         },
         index=roster.index,
@@ -303,19 +310,37 @@ def _outcome_values(outcome: Outcome, frames: Mapping[str, pd.DataFrame], term: 
         values = own[["value", "measured_on", "missing_reason"]].rename(columns={"missing_reason": "reason"})
     if not outcome.standardise:
         return values
-    enrolments = frames["enrolments"]
-    placed = enrolments[enrolments["term"] == term.id].drop_duplicates("student").set_index("student")
-    cells = placed[[name for name in outcome.standardise if name != "term"]].reindex(values.index)
-    return values.assign(value=_standardise(values["value"], cells))
+    cells = _placed(frames["enrolments"], term)[[name for name in outcome.standardise if name != "term"]]
+    return values.assign(value=_standardise(values["value"], cells.reindex(values.index)))
+
+
+def _placed(enrolments: pd.DataFrame, term: Term) -> pd.DataFrame:
+    """School, class and grade on the day of the exam, by student: whose paper a mark comes from.
+
+    Of several spells the one that a pupil attends and that began last counts; a tie between different cells
+    can't be told and leaves the cell missing.
+    """
+    listed = enrolments[enrolments["term"] == term.id]
+    exam = pd.Timestamp(term.exam)
+    attends = listed["status"].isin(ATTENDING) & ~(listed["valid_from"] > exam)
+    began = listed["valid_from"].fillna(pd.Timestamp(term.start))
+    best = listed.assign(attends=attends, began=began).sort_values(["attends", "began"], ascending=False)
+    top = best.groupby("student")[["attends", "began"]].transform("first")
+    best = best[(best["attends"] == top["attends"]) & (best["began"] == top["began"])]
+    cells = best[["student", "school", "class_id", "grade"]].drop_duplicates()
+    return cells.drop_duplicates("student", keep=False).set_index("student")
 
 
 def _standardise(values: pd.Series, cells: pd.DataFrame) -> pd.Series:
     """z scores within cells, with the cell's own mean and SD (ddof 1); missing in cells of one or no spread."""
+    # Summed in the order of the values, so that the last digit doesn't depend on the order of the rows.
+    ordered = values.sort_values(kind="stable")
     if cells.shape[1] == 0:
-        return (values - values.mean()) / values.std(ddof=1)
-    grouped = values.groupby([cells[name] for name in cells.columns], observed=True)
+        return ((ordered - ordered.mean()) / ordered.std(ddof=1)).reindex(values.index)
+    cells = cells.loc[ordered.index]
+    grouped = ordered.groupby([cells[name] for name in cells.columns], observed=True)
     spread = grouped.transform("std")
-    return ((values - grouped.transform("mean")) / spread).where(spread > 0)
+    return ((ordered - grouped.transform("mean")) / spread).where(spread > 0).reindex(values.index)
 
 
 def _baseline_values(
@@ -331,16 +356,23 @@ def _baseline_values(
 
 def _baseline_reason(before: pd.DataFrame, panel: pd.DataFrame, term: Term) -> pd.Series:
     """Why a baseline is missing: its own reason, ``entry_grade``, or ``not_measured``."""
-    value = before["value"].reindex(panel.index)
-    own = before["reason"].reindex(panel.index).astype("str")
+    own = before["reason"].astype("str")
     entering = panel["grade"].isin(ENTRY_GRADES) & (term.start.month >= 8)
     fallback = pd.Series(np.where(entering, "entry_grade", "not_measured"), index=panel.index, dtype="str")
-    return own.where(own.notna(), fallback).where(value.isna())
+    return own.where(own.notna(), fallback).where(before["value"].isna())
 
 
-def _dates(column: str, measured_on: pd.Series) -> dict:
-    known = measured_on.dropna()
+def _dates(column: str, measured: pd.DataFrame) -> dict:
+    """When the values of ``column`` were measured; ``n_measured`` counts values with a date."""
+    known = measured.loc[measured["value"].notna(), "measured_on"].dropna()
     return {"column": column, "first_on": known.min(), "last_on": known.max(), "n_measured": len(known)}
+
+
+def _on_landmark(column: str, panel: pd.DataFrame, term: Term) -> dict:
+    """Roster columns, categories and history hold what was so on the landmark, by construction."""
+    day = pd.Timestamp(term.landmark)
+    n_measured = int(panel[column].notna().sum())
+    return {"column": column, "first_on": day, "last_on": day, "n_measured": n_measured}
 
 
 def _require_column(panel: pd.DataFrame, outcome: Outcome) -> None:

@@ -13,14 +13,14 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
 import pandas as pd
 
 from cobench import tables
-from cobench.errors import StageMissingError
+from cobench.errors import ConservationError, StageMissingError
 from cobench.study import Study
 
 NO_TERM = "all"
@@ -46,6 +46,11 @@ def write_tables(study: Study, delivery: str, frames: dict[str, pd.DataFrame]) -
 
     Canonical tables are checked by :func:`cobench.tables.conform`; a frame with a column ``term`` is split
     by it.
+
+    Raises
+    ------
+    ConservationError
+        If a key is not unique or a row has no term (it would belong to no file); nothing is replaced then.
     """
     manifest = _read_manifest(study)
     for by_term in manifest.values():
@@ -55,7 +60,7 @@ def write_tables(study: Study, delivery: str, frames: dict[str, pd.DataFrame]) -
                 del by_term[term]
     for name, frame in frames.items():
         tidy = tables.conform(name, frame) if name in tables.TABLES else frame.reset_index(drop=True)
-        for term, rows in _by_term(tidy):
+        for term, rows in _by_term(name, tidy):
             path = _write_parquet(study, f"{name}/term={term}", rows)
             manifest.setdefault(name, {}).setdefault(term, {})[delivery] = {"file": path, "rows": len(rows)}
     write_json(processed_dir(study) / "manifest.json", manifest)
@@ -188,10 +193,16 @@ def _read_manifest(study: Study) -> dict:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
-def _by_term(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+def _by_term(name: str, frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     if "term" not in frame:
         yield NO_TERM, frame
         return
+    n_without = int(frame["term"].isna().sum())
+    if n_without:
+        raise ConservationError(
+            en=f"table {name}: {n_without} rows have no term and would be lost; give each row its term",
+            zh=f"表 {name}：有 {n_without} 行没有学期，存入后会丢失；请为每行给出学期",
+        )
     for term, rows in frame.groupby("term", sort=True):
         yield str(term), rows.reset_index(drop=True)
 
@@ -230,4 +241,6 @@ def _collect(study: Study, manifest: dict) -> None:
     root = processed_dir(study)
     for path in root.glob("*/term=*/*.parquet"):
         if path.relative_to(root).as_posix() not in named:
-            path.unlink()
+            # Windows refuses while a reader holds the file open; the next write collects it.
+            with suppress(PermissionError):
+                path.unlink()

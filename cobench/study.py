@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -32,7 +32,8 @@ class Term:
 
     ``landmark``: covariates and categories count up to this day, exposure from the day after it, for both
     arms; ``exposure_end``: last day on which exposure counts; ``exam``: day on which end-of-term outcomes
-    are measured; ``baseline``: the term from which lagged outcomes come.
+    are measured; ``baseline``: the earlier term from which lagged outcomes come. When absent, the landmark is
+    ``start``, the exam is ``end`` and the exposure ends on the day before the exam.
     """
 
     id: str
@@ -48,8 +49,9 @@ class Term:
     label: Text | None = None
 
     def __post_init__(self) -> None:
-        defaults = {"landmark": self.start, "exam": self.end, "exposure_end": self.exam or self.end}
-        for name, day in defaults.items():
+        landmark, exam = self.landmark or self.start, self.exam or self.end
+        before_exam = max(landmark, exam - timedelta(days=1))
+        for name, day in {"landmark": landmark, "exam": exam, "exposure_end": before_exam}.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, day)
 

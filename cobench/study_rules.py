@@ -7,8 +7,10 @@ from datetime import date
 
 from cobench.declared import not_allowed
 from cobench.errors import StudyFileError
-from cobench.study import Effect, Outcome, Study, Term
+from cobench.study import Effect, Outcome, Source, Study, Term, Treatment
+from cobench.tables import TABLES
 
+LINKING = ("school", "student_name", "student_number", "class")
 BUILT_IN_COVARIATES = ("sex", "boarding", "grade", "school", "class_id", "birth_month")
 
 
@@ -16,25 +18,30 @@ def check_names(study: Study) -> None:
     """Raise :class:`StudyFileError` on the first dangling name or impossible combination."""
     _check_terms(study)
     for index, source in enumerate(study.sources):
-        if source.instrument is not None:
-            _known(f"sources[{index}].instrument", source.instrument, study.instruments)
-        if source.table == "responses" and source.instrument is None:
-            raise _missing(f"sources[{index}].instrument")
-        if source.table == "panel" and not source.key:
-            raise _missing(f"sources[{index}].key")
-        for day in source.measured:
-            _check_date(f"sources[{index}].measured", day)
+        _check_source(study, f"sources[{index}]", source)
+    _check_unique("categories[].id", [category.id for category in study.categories])
+    for key, treatment in study.treatments.items():
+        _check_treatment(study, f"treatments.{key}", treatment)
     for key, scale in study.scales.items():
         _known(f"scales.{key}.instrument", scale.instrument, study.instruments)
         for item in scale.reverse:
             _known(f"scales.{key}.reverse", item, scale.items)
         if not 0 < scale.min_answered <= 1:
             raise not_allowed(f"scales.{key}.min_answered", scale.min_answered, ["above 0, at most 1"])
+        _check_unique(f"scales.{key}.items", list(scale.items))
     for key, outcome in study.outcomes.items():
         _check_outcome(study, key, outcome)
     _check_unique("effects[].id", [effect.id for effect in study.effects])
     for index, effect in enumerate(study.effects):
         _check_effect(study, f"effects[{index}]", effect)
+
+
+def column_names(table: str) -> tuple[str, ...]:
+    """Names that ``columns`` of a source of ``table`` may map: canonical columns and what links a row."""
+    canonical = dict(TABLES[table].columns)
+    if table == "students":
+        canonical |= TABLES["enrolments"].columns
+    return (*canonical, *(name for name in LINKING if name not in canonical))
 
 
 def covariate_names(study: Study) -> tuple[str, ...]:
@@ -52,7 +59,8 @@ def _check_terms(study: Study) -> None:
     _check_unique("terms[].id", ids)
     for index, term in enumerate(study.terms):
         if term.baseline is not None:
-            _known(f"terms[{index}].baseline", term.baseline, [each for each in ids if each != term.id])
+            earlier = [each.id for each in study.terms if each.end < term.start]
+            _known(f"terms[{index}].baseline", term.baseline, earlier)
         _check_order(f"terms[{index}]", term)
 
 
@@ -77,6 +85,32 @@ def _check_order(path: str, term: Term) -> None:
         )
 
 
+def _check_source(study: Study, path: str, source: Source) -> None:
+    if source.instrument is not None:
+        _known(f"{path}.instrument", source.instrument, study.instruments)
+    if source.table == "responses" and source.instrument is None:
+        raise _missing(f"{path}.instrument")
+    if source.table == "panel":
+        if not source.key:
+            raise _missing(f"{path}.key")
+        for day in source.measured:
+            _check_date(f"{path}.measured", day)
+        _check_unique(f"{path}.measured", [name for names in source.measured.values() for name in names])
+        return
+    for name in source.columns:
+        _known(f"{path}.columns", name, column_names(source.table))
+    for name in source.levels:
+        _known(f"{path}.levels", name, source.columns)
+    for name in source.optional:
+        _known(f"{path}.optional", name, source.columns)
+
+
+def _check_treatment(study: Study, path: str, treatment: Treatment) -> None:
+    _check_unique(f"{path}.levels[].id", [treatment.reference, *(level.id for level in treatment.levels)])
+    if treatment.from_ == "panel":
+        _require_panel_source(study, f"{path}.from")
+
+
 def _check_outcome(study: Study, key: str, outcome: Outcome) -> None:
     given = [name for name in ("measure", "scale", "column") if getattr(outcome, name) is not None]
     if len(given) != 1:
@@ -91,6 +125,8 @@ def _check_outcome(study: Study, key: str, outcome: Outcome) -> None:
             m for s in study.sources if s.table == "outcomes" for m in (*s.measures, *s.level_measures)
         }
         _known(f"outcomes.{key}.measure", outcome.measure, measures)
+    if outcome.column is not None:
+        _require_panel_source(study, f"outcomes.{key}.column")
     for name in outcome.standardise:
         _known(f"outcomes.{key}.standardise", name, ("school", "grade", "term", "class_id"))
     if outcome.test == "school" and not {"school", "grade", "term"} <= set(outcome.standardise):
@@ -121,12 +157,12 @@ def _check_effect(study: Study, path: str, effect: Effect) -> None:
 
 def _check_tables_effect(study: Study, path: str, effect: Effect, outcome: Outcome) -> None:
     allowed = covariate_names(study)
-    for name in (*effect.adjust, *effect.subgroups):
-        _known(f"{path}.adjust/subgroups", name, allowed)
-    for name in (*effect.within, *filter(None, [effect.cluster])):
-        _known(
-            f"{path}.within/cluster", {"class": "class_id"}.get(name, name), ("school", "grade", "class_id")
-        )
+    for key, names in (("adjust", effect.adjust), ("subgroups", effect.subgroups)):
+        for name in names:
+            _known(f"{path}.{key}", name, allowed)
+    for key, names in (("within", effect.within), ("cluster", filter(None, [effect.cluster]))):
+        for name in names:
+            _known(f"{path}.{key}", name, ("school", "grade", "class", "class_id"))
     finer = [name for name in outcome.standardise if name != "term" and name not in effect.within]
     if outcome.test == "school" and finer:
         raise StudyFileError(
@@ -146,6 +182,14 @@ def _known(path: str, name: str, allowed: Iterable[str]) -> None:
     allowed = list(allowed)
     if name not in allowed:
         raise not_allowed(path, name, allowed)
+
+
+def _require_panel_source(study: Study, path: str) -> None:
+    if not any(source.table == "panel" for source in study.sources):
+        raise StudyFileError(
+            en=f'{path} needs a source with table = "panel", and the study has none',
+            zh=f'{path} 需要一个 table = "panel" 的数据源，而本研究没有',
+        )
 
 
 def _check_unique(path: str, ids: list[str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 
 from cobench.errors import StudyFileError
@@ -53,9 +52,7 @@ def item_matrix(
     low = own["item"].map(lambda item: ranges[item][0])
     high = own["item"].map(lambda item: ranges[item][1])
     turned = own["value"].where(~own["item"].isin(scale.reverse), low + high - own["value"])
-    answers = own.assign(value=turned).pivot_table(
-        index=["student", "term"], columns="item", values="value", aggfunc="mean", dropna=False, observed=True
-    )
+    answers = own.assign(value=turned).groupby(["student", "term", "item"])["value"].mean().unstack("item")
     return answers.reindex(columns=list(scale.items))
 
 
@@ -64,7 +61,8 @@ def score_scale(
 ) -> pd.DataFrame:
     """Score one scale as the mean of answered items.
 
-    A score is missing where less than ``scale.min_answered`` of the items are answered.
+    A score is missing where less than ``scale.min_answered`` of the items are answered; shares are compared
+    to two decimals, so that 0.67 means two thirds of any number of items.
 
     Returns
     -------
@@ -74,7 +72,7 @@ def score_scale(
     """
     answers = item_matrix(responses, scale, ranges)
     n_answered = answers.notna().sum(axis=1)
-    enough = n_answered >= np.ceil(scale.min_answered * len(scale.items) - 0.02)
+    enough = n_answered / len(scale.items) >= scale.min_answered - 0.005
     who = (
         responses[(responses["instrument"] == scale.instrument) & responses["student"].notna()]
         .groupby(["student", "term"], sort=True)

@@ -6,19 +6,19 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from cobench.study import Term
+from cobench.study import Study, Term
 
 MODES = ("at_home", "at_school", "video", "phone", "wechat")
-REACH = ["school", "n_students", "n_with_log", *(f"n_{mode}" for mode in MODES), "n_any", "n_never"]
+REACH = ["n_students", "n_with_log", *(f"n_{mode}" for mode in MODES), "n_any", "n_never"]
 
 
-def reach_by_school(term: Term, frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def reach(term: Term, frames: Mapping[str, pd.DataFrame], by: tuple[str, ...] = ("school",)) -> pd.DataFrame:
     """Students reached in ``term`` by each mode, with those never reached.
 
     Returns
     -------
     DataFrame
-        Columns :data:`REACH`, a row a school; ``n_never`` counts only students whose class's log arrived,
+        Columns ``by`` and :data:`REACH`, a row a school (or class); ``n_never`` counts only students whose class's log arrived,
         because no log says nothing about visits.
     """
     roster = _roster(term, frames)
@@ -33,7 +33,7 @@ def reach_by_school(term: Term, frames: Mapping[str, pd.DataFrame]) -> pd.DataFr
         n_never=roster["has_log"] & ~roster["student"].isin(anyhow),
         n_students=1,
     )
-    return flags.groupby("school", sort=True)[REACH[1:]].sum().reset_index()[REACH]
+    return flags.groupby(list(by), sort=True)[REACH].sum().reset_index()
 
 
 def coverage_by_week(term: Term, frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -61,12 +61,16 @@ def coverage_by_week(term: Term, frames: Mapping[str, pd.DataFrame]) -> pd.DataF
 
 
 def lectures(term: Term, frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Lectures of ``term``: ``school, event, date, topic, n_invited, n_present`` (present of invited)."""
+    """Lectures of ``term``: ``school, event, date, topic, n_invited, n_present``.
+
+    ``n_present`` counts invited families only, so that it is a share of ``n_invited``.
+    """
     events = frames["events"]
     events = events[(events["term"] == term.id) & (events["kind"] == "lecture")]
     attendance = frames["attendance"]
     attendance = attendance[attendance["term"] == term.id]
-    counted = attendance.groupby("event").agg(n_invited=("invited", "sum"), n_present=("present", "sum"))
+    invited = attendance[attendance["invited"].fillna(False)]
+    counted = invited.groupby("event").agg(n_invited=("invited", "sum"), n_present=("present", "sum"))
     return (
         events[["school", "event", "date", "topic"]]
         .merge(counted, left_on="event", right_index=True, how="inner", validate="1:1")
@@ -84,3 +88,25 @@ def _roster(term: Term, frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     now = now[["student", "school", "class_id"]].drop_duplicates("student")
     arrived = logs.loc[(logs["table"] == "contacts") & (logs["term"] == term.id), "class_id"]
     return now.assign(has_log=now["class_id"].isin(arrived))
+
+
+def key_students(study: Study, term: Term, frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Key students of ``term`` by category, with a last row ``any`` for their union.
+
+    Returns
+    -------
+    DataFrame
+        ``category, n_students`` (with a log), ``n_at_home, n_any`` (reached in the term).
+    """
+    roster = _roster(term, frames)
+    logged = set(roster.loc[roster["has_log"], "student"])
+    held = frames["memberships"]
+    held = held[(held["term"] == term.id) & held["student"].isin(logged)]
+    contacts = frames["contacts"]
+    contacts = contacts[contacts["term"] == term.id]
+    at_home = set(contacts.loc[contacts["mode"] == "at_home", "student"])
+    anyhow = set(contacts["student"])
+    groups = {c.id: set(held.loc[held["category"] == c.id, "student"]) for c in study.categories}
+    groups["any"] = set().union(*groups.values()) if groups else set()
+    rows = [(name, len(group), len(group & at_home), len(group & anyhow)) for name, group in groups.items()]
+    return pd.DataFrame(rows, columns=["category", "n_students", "n_at_home", "n_any"])

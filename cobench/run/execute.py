@@ -125,7 +125,11 @@ def execute(
 
 
 def _tasks(
-    reports: Sequence[Report], work_dir: Path, study_root: Path, context: PageContext, cell_timeout: int | None
+    reports: Sequence[Report],
+    work_dir: Path,
+    study_root: Path,
+    context: PageContext,
+    cell_timeout: int | None,
 ) -> list[Task]:
     for name in ("notebooks", "pages", "log", "runtime", "ipython"):
         private_folder(work_dir / name)

@@ -137,7 +137,9 @@ def _declaration(path: Path) -> Declaration | None:
         return None
     each, title, order = declared.get("each"), declared.get("title"), declared.get("order", 0)
     if each not in EACH:
-        raise _bad_declaration(path, "each must be null, treatment or school", "each 应为 null、treatment 或 school")
+        raise _bad_declaration(
+            path, "each must be null, treatment or school", "each 应为 null、treatment 或 school"
+        )
     if not _bilingual(title):
         raise _bad_declaration(path, "title needs zh and en", "title 需要 zh 和 en")
     about = declared.get("about")
@@ -149,7 +151,11 @@ def _declaration(path: Path) -> Declaration | None:
 
 
 def _bilingual(value: object) -> bool:
-    return isinstance(value, dict) and set(value) == {"zh", "en"} and all(isinstance(v, str) for v in value.values())
+    return (
+        isinstance(value, dict)
+        and set(value) == {"zh", "en"}
+        and all(isinstance(v, str) for v in value.values())
+    )
 
 
 def _bad_declaration(path: Path, en: str, zh: str) -> RunError:
@@ -210,7 +216,9 @@ def _selected(report: Report, only: Sequence[str], school: str | None) -> bool:
 def _check_only(only: Sequence[str], reports: Sequence[Report]) -> None:
     for pattern in only:
         if not any(_matches(report, pattern) for report in reports):
-            raise _names_nothing(f"--only {pattern}", pattern, [*{r.kind: 0 for r in reports}, *{r.id: 0 for r in reports}])
+            raise _names_nothing(
+                f"--only {pattern}", pattern, [*{r.kind: 0 for r in reports}, *{r.id: 0 for r in reports}]
+            )
 
 
 def _check_school(school: str | None, schools: Mapping[str, Text]) -> None:

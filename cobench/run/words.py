@@ -20,12 +20,14 @@ def all_words() -> dict[str, dict[str, Text]]:
 
 
 def phrase(key: str, **slots: object) -> Text:
-    """The phrase ``section.name`` in both languages, its slots filled.
+    """The phrase ``section.name`` in both languages, its slots filled (left as they are where none is given).
 
     A slot may be a :class:`~cobench.declared.Text`; each language then gets its own.
     """
     section, name = key.split(".")
     text = all_words()[section][name]
+    if not slots:
+        return text
     return Text(*(text[language].format(**_in(language, slots)) for language in ("zh", "en")))
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cobench.run.execute import Outcome, Task
 from cobench.run.kernels import KERNEL
+from cobench.run.render import source_cells
 from cobench.run.words import phrase
 
 
@@ -115,25 +116,17 @@ def _explain(error: Exception, task: Task):
 
 
 def _failed_cell(task: Task) -> int | None:
-    """Number (from 1) of the last code cell that began, in the source notebook.
-
-    papermill inserts cells of its own, so positions in the executed notebook are of no use to a reader.
-    """
+    """Number (from 1) of the last code cell that began, counted as in the source notebook."""
     from cobench.run.parameters import read_notebook
 
     if not task.notebook.exists():
         return None
     begun = [
-        cell.get("id")
-        for cell in read_notebook(task.notebook)["cells"]
+        number
+        for number, cell in enumerate(source_cells(read_notebook(task.notebook)["cells"]), start=1)
         if cell["cell_type"] == "code" and cell["metadata"].get("papermill", {}).get("start_time")
     ]
-    numbers = {
-        cell["id"]: number
-        for number, cell in enumerate(read_notebook(task.report.notebook)["cells"], start=1)
-        if "id" in cell
-    }
-    return next((numbers[cell_id] for cell_id in reversed(begun) if cell_id in numbers), None)
+    return begun[-1] if begun else None
 
 
 def _failed(task: Task, started: float, reason, error: Exception, cell: int | None) -> Outcome:

@@ -1,0 +1,143 @@
+"""A school's contact log as csv in GB18030, with what goes wrong in such logs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from cobench.demo import habits
+from cobench.demo.calendar import TERMS, stream
+from cobench.demo.names import invent_names
+from cobench.demo.raw_school import folder
+from cobench.demo.sheets import RawFile, Sheet, sheet
+from cobench.demo.world import TermRecord, World
+
+MODE_WORDS = np.array(["入户", "电话", "微信", "视频", "到校"], dtype=object)
+TRIGGER_WORDS = np.array(["常规", "重点", "紧急"], dtype=object)
+ROLE_WORDS = np.array(["班主任", "科任教师", "学校领导"], dtype=object)
+COLUMNS = (
+    "日期", "学生姓名", "班级", "家访方式", "类型", "教师", "教师角色", "时长", "家访内容", "家长反馈", "后续跟进", "录入时间"
+)  # fmt: skip
+CUMULATIVE_SCHOOL = 1
+_CONTENT = (
+    ("了解在家学习和作息", "交流近期课堂表现", "沟通作业完成情况", "说明本学期安排"),
+    ("商量帮扶办法，约定每晚阅读", "分析错题，约定每周反馈", "谈心，了解家庭近况", "商定学习计划"),
+    ("当日情绪激动，请家长到校", "突发缺勤，核实去向", "与同学起冲突，双方沟通"),
+)
+_FEEDBACK = ("表示感谢", "会配合老师", "希望多关注", "工作忙，由老人照看", "")
+_FOLLOW_UP = ("两周后回访", "每周电话反馈", "无", "")
+
+
+def log_file(world: World, term: int, school: int) -> RawFile:
+    """The contact log of one school in one term; one school's export always starts with the school year."""
+    body, rule = log_lines(world, term, school)
+    if school == CUMULATIVE_SCHOOL and term > 0 and TERMS[term - 1].school_year == TERMS[term].school_year:
+        if term == len(TERMS) - 1:
+            earlier, earlier_rule = log_lines(world, term - 1, school)
+            usual = ~np.isin(earlier_rule, ("nil_return", "impossible_date", "unknown_class", "blank_name"))
+            repeated = np.where(earlier_rule == "", "repeated_row", earlier_rule)
+            body = pd.concat([earlier[usual], body], ignore_index=True)
+            rule = np.concatenate([repeated[usual], rule])
+    when = TERMS[term].id
+    made: Sheet = sheet("", body, rule, footers=((f"共{len(body)}条记录",),) if school % 4 == 2 else ())
+    return RawFile(f"{when}/{folder(world.records[term].district, school)}/家访记录.csv", when, (made,), "gb18030")
+
+
+def log_lines(world: World, term: int, school: int) -> tuple[pd.DataFrame, np.ndarray]:
+    """Lines of one school's log and what is planted in each."""
+    record = world.records[term]
+    contacts = record.contacts
+    places = record.district.classes["school_index"].to_numpy()
+    own = contacts[
+        (places[contacts["class_index"].to_numpy()] == school) & ~contacts["class_index"].isin(record.silent)
+    ]
+    second = (own["pair"] >= 0) & own.duplicated("pair")
+    names = record.district.people["name"].to_numpy(dtype=object)
+    partner = own[second].set_index("pair")["person"]
+    lines = own[~second]
+    named = habits.with_dot(names[lines["person"].to_numpy()], school)
+    has_two = (lines["pair"] >= 0).to_numpy()
+    others = partner.reindex(lines.loc[has_two, "pair"]).to_numpy(dtype=int)
+    named[has_two] = named[has_two] + "、" + habits.with_dot(names[others], school)
+    body = _as_written(world, record, term, school, lines, named)
+    rule = np.where(has_two, "two_children", "").astype(object)
+    extra, extra_rule = _stray_lines(world, record, term, school, body)
+    return pd.concat([body, extra], ignore_index=True), np.concatenate([rule, extra_rule])
+
+
+def _as_written(
+    world: World, record: TermRecord, term: int, school: int, lines: pd.DataFrame, named: np.ndarray
+) -> pd.DataFrame:
+    rng = stream(world.seed, "log", term, school)
+    n = len(lines)
+    place = lines["class_index"].to_numpy()
+    texts = habits.class_texts(record.district, TERMS[term].school_year, habits.log_habit(school))
+    content = np.array([rng.choice(_CONTENT[each]) for each in lines["trigger"]], dtype=object)
+    role = lines["teacher_role"].to_numpy()
+    columns = (
+        habits.date_texts(lines["date"].to_numpy(), habits.date_habit(school)),
+        named,
+        texts[place],
+        MODE_WORDS[lines["mode"].to_numpy()],
+        TRIGGER_WORDS[lines["trigger"].to_numpy()],
+        _teachers(world, record)[place, np.where(role == 0, 0, 1 + place % 3)],
+        ROLE_WORDS[role],
+        np.array([habits.minutes_text(each) for each in lines["minutes"]], dtype=object),
+        content,
+        rng.choice(np.array(_FEEDBACK, dtype=object), n),
+        rng.choice(np.array(_FOLLOW_UP, dtype=object), n),
+        habits.stamp_texts(lines["entered_at"].to_numpy()),
+    )
+    body = pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
+    if school % 5 == 2:
+        wide = {name: habits.full_width(body[name].to_numpy(dtype=object)) for name in ("日期", "班级", "时长")}
+        body = body.assign(**wide)
+    return body
+
+
+def _teachers(world: World, record: TermRecord) -> np.ndarray:
+    """Invented teachers, four a class; object array of shape (K, 4)."""
+    n = len(record.district.classes)
+    return invent_names(stream(world.seed, "teachers"), np.arange(4 * n)).reshape(n, 4)
+
+
+def _line(**cells: str) -> list:
+    return [cells.get(name) for name in COLUMNS]
+
+
+def _stray_lines(
+    world: World, record: TermRecord, term: int, school: int, body: pd.DataFrame
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Nil returns of quiet classes and the term's planted bad lines, each in a school drawn for it."""
+    district, when = record.district, TERMS[term]
+    rng = stream(world.seed, "stray lines", term)
+    n_schools = len(district.schools)
+    chosen = dict(zip(("unknown_class", "impossible_date", "blank_name"), rng.integers(0, n_schools, 3), strict=True))
+    texts = habits.class_texts(district, when.school_year, habits.log_habit(school))
+    place = district.class_of[term]
+    inside = district.active(term) & (district.school_of(term) == school)
+    rows, rules = [], []
+    sent = np.setdiff1d(np.unique(place[inside]), record.silent)
+    busy = record.contacts["class_index"].unique()
+    closing = str(habits.date_texts(np.array([np.datetime64(when.exposure_end)]), habits.date_habit(school))[0])
+    for each in np.setdiff1d(sent, busy):
+        rows.append(_line(日期=closing, 学生姓名="无", 班级=texts[each]))
+        rules.append("nil_return")
+    if len(body):
+        first = body.iloc[0].to_dict()
+        bad = {
+            "unknown_class": first | {"班级": habits.class_text(9 if first["班级"][0] != "九" else 8, 9, 1)},
+            "impossible_date": first | {"日期": f"{when.start.year}-02-30"},
+            "blank_name": first | {"学生姓名": None},
+        }
+        for rule, line in bad.items():
+            if chosen[rule] == school:
+                rows.append([line[name] for name in COLUMNS])
+                rules.append(rule)
+    for each in np.intersect1d(sent, place[district.ambiguous]):
+        twin = district.people["name"].to_numpy(dtype=object)[district.ambiguous & (place == each)][0]
+        rows.append(
+            _line(日期=closing, 学生姓名=twin, 班级=texts[each], 家访方式="电话", 类型="常规", 教师角色="班主任")
+        )
+        rules.append("ambiguous_student")
+    return pd.DataFrame(rows, columns=list(COLUMNS), dtype="object"), np.array(rules, dtype=object)

@@ -1,0 +1,175 @@
+"""The currency: one plain frame of estimates, and the one door through which every estimator returns it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from cobench.errors import ParameterError
+
+COLUMNS = (
+    "estimate_id", "study", "term", "population", "subgroup", "treatment", "contrast", "at", "outcome",
+    "estimand", "method", "estimate", "std_error", "df", "p_value", "p_adjusted", "conf_low", "conf_high",
+    "conf_level", "effect_size", "es_type", "n_obs", "n_treated", "n_clusters", "n_treated_clusters", "ess",
+    "se_type", "role", "status", "reason", "evidence", "spec_id",
+)  # fmt: skip
+TEXTS = (
+    "estimate_id", "study", "term", "population", "subgroup", "treatment", "contrast", "outcome", "estimand",
+    "method", "es_type", "se_type", "role", "status", "reason", "evidence", "spec_id",
+)  # fmt: skip
+COUNTS = ("n_obs", "n_treated", "n_clusters", "n_treated_clusters")
+NUMBERS = tuple(name for name in COLUMNS if name not in TEXTS and name not in COUNTS)
+RESULTS = ("estimate", "std_error", "df", "p_value", "p_adjusted", "conf_low", "conf_high", "effect_size")
+QUESTION = (
+    "study", "term", "population", "subgroup", "treatment", "contrast", "at", "outcome", "estimand", "method",
+    "spec_id",
+)  # fmt: skip
+VOCABULARY = {
+    "role": ("confirmatory", "robustness", "exploratory"),
+    "status": ("ok", "not_estimable"),
+    "evidence": (
+        "randomised",
+        "quasi_experimental",
+        "adjusted_association",
+        "descriptive",
+        "not_estimable",
+    ),
+    "method": (
+        "difference", "regress", "weighting", "matching", "aipw", "did", "multilevel", "dose", "iv", "mediation",
+        "value_added",
+    ),
+    "estimand": (
+        "ATT", "ATE", "ATO", "variance_weighted", "mean_difference", "group_time", "dose_response", "LATE",
+        "indirect", "direct",
+    ),
+}  # fmt: skip
+DEFAULTS = {"role": "exploratory", "status": "ok", "conf_level": 0.95}
+
+
+def as_estimates(rows: pd.DataFrame | Iterable[Mapping]) -> pd.DataFrame:
+    """Check rows of estimates and return them with exactly :data:`COLUMNS`.
+
+    Missing columns are added; ``role`` is ``exploratory`` unless given. Confidence limits and p-values that
+    are absent are computed from ``estimate``, ``std_error`` and ``df`` (normal where ``df`` is missing).
+
+    Parameters
+    ----------
+    rows : DataFrame or iterable of mappings
+        ``status == "ok"`` needs a finite ``estimate`` and a ``std_error`` above zero; ``not_estimable``
+        needs a ``reason`` and no number.
+
+    Raises
+    ------
+    ParameterError
+        On an unknown column or word, a number without its error, or a missing reason.
+    """
+    frame = pd.DataFrame(rows if isinstance(rows, pd.DataFrame) else list(rows)).reset_index(drop=True)
+    unknown = sorted(set(frame.columns) - set(COLUMNS))
+    if unknown:
+        raise _wrong("columns", ", ".join(map(str, unknown)), COLUMNS)
+    frame = _typed(frame)
+    for column, allowed in VOCABULARY.items():
+        _check_words(frame, column, allowed)
+    answered = frame["status"] == "ok"
+    frame = _with_intervals(frame, answered)
+    _check_answered(frame[answered])
+    _check_unanswered(frame[~answered])
+    return frame.assign(estimate_id=[_estimate_id(row) for row in frame[list(QUESTION)].to_dict("records")])[
+        list(COLUMNS)
+    ]
+
+
+def adjust_family(estimates: pd.DataFrame) -> pd.DataFrame:
+    """Fill ``p_adjusted`` by Benjamini and Hochberg (1995) within the confirmatory family of each term.
+
+    The family is every confirmatory row with a p-value of one study and term. All other rows keep a missing
+    ``p_adjusted``.
+    """
+    member = (estimates["role"] == "confirmatory") & (estimates["status"] == "ok") & estimates["p_value"].notna()
+    adjusted = pd.Series(np.nan, index=estimates.index, dtype="float64")
+    for _, p_values in estimates[member].groupby(["study", "term"])["p_value"]:
+        adjusted[p_values.index] = stats.false_discovery_control(p_values.to_numpy(), method="bh")
+    return estimates.assign(p_adjusted=adjusted)
+
+
+def minimum_detectable(std_error: float, df: float = np.inf) -> float:
+    """Smallest true effect detected with 80 % probability at a two-tailed 5 % level.
+
+    ``(t.975 + t.80) x SE`` (Bloom 1995); a missing ``df`` counts as infinite.
+    """
+    df = np.inf if df is None or np.isnan(df) else df
+    return float((stats.t.ppf(0.975, df) + stats.t.ppf(0.80, df)) * std_error)
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    columns = {}
+    for name in COLUMNS:
+        values = frame[name] if name in frame else pd.Series(None, index=frame.index, dtype="object")
+        default = DEFAULTS.get(name)
+        if name in TEXTS:
+            columns[name] = values.where(values.notna(), default or "").astype("str")
+        elif name in COUNTS:
+            columns[name] = pd.to_numeric(values).astype("Int64")
+        else:
+            numbers = pd.to_numeric(values).astype("float64")
+            columns[name] = numbers if default is None else numbers.fillna(default)
+    return pd.DataFrame(columns, index=frame.index)
+
+
+def _check_words(frame: pd.DataFrame, column: str, allowed: tuple[str, ...]) -> None:
+    strange = sorted(set(frame[column]) - set(allowed))
+    if strange:
+        raise _wrong(column, ", ".join(map(repr, strange)), allowed)
+
+
+def _with_intervals(frame: pd.DataFrame, answered: pd.Series) -> pd.DataFrame:
+    df = frame["df"].fillna(np.inf).clip(lower=1e-6)
+    half = stats.t.ppf(0.5 + frame["conf_level"] / 2, df) * frame["std_error"]
+    ratio = (frame["estimate"] / frame["std_error"].where(frame["std_error"] > 0)).abs()
+    p_value = pd.Series(2 * stats.t.sf(ratio, df), index=frame.index)
+    return frame.assign(
+        conf_low=frame["conf_low"].fillna(frame["estimate"] - half).where(answered),
+        conf_high=frame["conf_high"].fillna(frame["estimate"] + half).where(answered),
+        p_value=frame["p_value"].fillna(p_value).where(answered),
+    )
+
+
+def _check_answered(rows: pd.DataFrame) -> None:
+    usable = np.isfinite(rows["estimate"]) & np.isfinite(rows["std_error"]) & (rows["std_error"] > 0)
+    if not usable.all() or (rows["evidence"] == "not_estimable").any():
+        raise ParameterError(
+            en="an estimate with status ok needs a finite estimate, a std_error above zero and an evidence other "
+            f"than not_estimable; row {usable.idxmin()} has not: use status not_estimable with a reason",
+            zh=f"状态为 ok 的估计必须有有限的 estimate、大于零的 std_error，且 evidence 不能为 not_estimable；"
+            f"第 {usable.idxmin()} 行不符合：请改用 not_estimable 并写明原因",
+        )
+
+
+def _check_unanswered(rows: pd.DataFrame) -> None:
+    numbers = rows[list(RESULTS)].notna().any(axis=1)
+    bad = numbers | (rows["reason"].str.strip() == "") | (rows["evidence"] != "not_estimable")
+    if bad.any():
+        raise ParameterError(
+            en=f"row {bad.idxmax()} is not_estimable: it needs a reason, evidence not_estimable and no number",
+            zh=f"第 {bad.idxmax()} 行为 not_estimable：必须写明原因，evidence 为 not_estimable，且不含数值",
+        )
+
+
+def _estimate_id(row: dict) -> str:
+    at = row["at"]
+    row = {**row, "at": "" if np.isnan(at) else repr(float(at))}
+    text = json.dumps(row, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _wrong(column: str, given: str, allowed: Iterable[str]) -> ParameterError:
+    listed = ", ".join(allowed)
+    return ParameterError(
+        en=f"estimates.{column}: {given} is not allowed; use one of: {listed}",
+        zh=f"estimates.{column}：{given} 不可用；可用的有：{listed}",
+    )

@@ -1,0 +1,101 @@
+"""What may be claimed for a row: decided from the declaration and the checks, never from the estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cobench.effects.checks import Check
+from cobench.effects.design import Assignment
+
+WHY = {
+    "randomised": (
+        "分配方式已声明为随机，所用方法与之一致。",
+        "The assignment is declared as random and the method follows it.",
+    ),
+    "replication_only": (
+        "该估计只用于重现已发表的模型，不授予证据等级。",
+        "This reproduces a published model as it was; the evidence badge is withheld.",
+    ),
+    "assignment_failed": (
+        "虽声明为随机分配，但所用方法没有考虑抽签的分层或单位。",
+        "Random assignment is declared, but the method leaves out the strata or the unit of the draw.",
+    ),
+    "attrition_failed": (
+        "随机分配后流失过多，两组可能不再可比。",
+        "So many were lost after the draw that the arms may no longer be alike.",
+    ),
+    "adjusted": (
+        "不是随机分配；已按声明的协变量调整，未测量的差别可能仍在。",
+        "Not randomised; adjusted for the declared covariates, unmeasured differences may remain.",
+    ),
+    "ceiling": (
+        "该方法用模型调整，证据等级最高为“调整后的关联”。",
+        "This method adjusts by models, so it is at most an adjusted association.",
+    ),
+    "imbalanced": (
+        "调整后两组在基线上仍相差过大，只能作描述。",
+        "After adjustment the groups still differ too much at baseline, so this only describes.",
+    ),
+    "unadjusted": (
+        "不是随机分配，也未作调整，只描述两组的差别。",
+        "Not randomised and not adjusted: it describes how the groups differ.",
+    ),
+    "not_estimable": ("现有数据不足以回答。", "The data at hand can't answer this."),
+}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """``evidence`` as in the frame of estimates, and a sentence why in both languages."""
+
+    evidence: str
+    why: dict[str, str]
+
+
+def evidence_of(
+    method: str,
+    *,
+    assignment: Assignment | None = None,
+    replication_only: bool = False,
+    checks: Sequence[Check] = (),
+    status: str = "ok",
+    adjusted: bool = True,
+) -> Evidence:
+    """Evidence of one row.
+
+    Parameters
+    ----------
+    method : str
+    assignment : Assignment, optional
+        Absent: observational, so at most ``adjusted_association``.
+    checks : sequence of Check
+        Of this comparison and method: a failed ``assignment`` or ``attrition`` check withholds
+        ``randomised``; a failed ``balance`` check withholds ``adjusted_association``.
+    adjusted : bool
+        False where a regression holds neither covariates nor cells.
+    """
+    failed = {check.name for check in checks if check.status in ("failed", "errored")}
+    if status != "ok":
+        return _evidence("not_estimable", "not_estimable")
+    if replication_only:
+        return _evidence("descriptive", "replication_only")
+    if method in ("aipw", "weighting"):
+        if "balance" in failed:
+            return _evidence("descriptive", "imbalanced")
+        return _evidence("adjusted_association", "ceiling" if assignment else "adjusted")
+    is_adjusted = method == "regress" and adjusted
+    fallback = "adjusted_association" if is_adjusted else "descriptive"
+    if assignment is not None:
+        for name in ("assignment", "attrition"):
+            if name in failed:
+                return _evidence(fallback, f"{name}_failed")
+        return _evidence("randomised", "randomised")
+    if is_adjusted and "balance" in failed:
+        return _evidence("descriptive", "imbalanced")
+    return _evidence(fallback, "adjusted" if is_adjusted else "unadjusted")
+
+
+def _evidence(evidence: str, why: str) -> Evidence:
+    zh, en = WHY[why]
+    return Evidence(evidence, {"zh": zh, "en": en})

@@ -1,0 +1,111 @@
+"""Why something can't be estimated, in both languages with the same slots.
+
+Reasons are clauses that follow "because ..."; they never hold a count of people, which could be small.
+"""
+
+from __future__ import annotations
+
+import re
+
+from cobench.declared import Text
+from cobench.errors import NotEstimableError
+
+REASONS: dict[str, Text] = {
+    "no_rows": Text(
+        en="no student has both a known exposure to {treatment} and a measured {outcome}",
+        zh="没有学生同时具有已知的 {treatment} 与已测量的 {outcome}",
+    ),
+    "no_treated": Text(
+        en="no student with {level} is left for the comparison",
+        zh="可供比较的学生中没有 {level} 的学生",
+    ),
+    "no_controls": Text(
+        en="no student with {reference} is left to compare with",
+        zh="可供比较的学生中没有 {reference} 的学生",
+    ),
+    "few_treated": Text(
+        en="fewer than {least} students with {level} are left for the comparison",
+        zh="可供比较的 {level} 学生不足 {least} 人",
+    ),
+    "few_controls": Text(
+        en="fewer than {least} students with {reference} are left to compare with",
+        zh="可供比较的 {reference} 学生不足 {least} 人",
+    ),
+    "constant_outcome": Text(
+        en="{outcome} has the same value for everybody",
+        zh="{outcome} 的取值全部相同",
+    ),
+    "infinite": Text(
+        en="column {column} holds infinite values; mend them at the source",
+        zh="列 {column} 含有无穷大的值；请在数据来源处修正",
+    ),
+    "not_numeric": Text(
+        en="column {column} holds text where a number is needed",
+        zh="列 {column} 应为数字，却含有文字",
+    ),
+    "one_cluster": Text(
+        en="all students are in one group of {cluster}, so chance can't be judged",
+        zh="所有学生同属一个 {cluster}，无法判断随机误差",
+    ),
+    "one_cluster_an_arm": Text(
+        en="whole groups of {cluster} were exposed or not, and one side has a single group",
+        zh="干预以整个 {cluster} 为单位，而其中一方只有一个",
+    ),
+    "no_variation_within": Text(
+        en="within {within} and given the covariates everybody had the same exposure to {treatment}",
+        zh="在同一 {within} 内、给定协变量后，所有学生的 {treatment} 均相同",
+    ),
+    "perfect_fit": Text(
+        en="the model fits {outcome} without any error, so chance can't be judged",
+        zh="模型对 {outcome} 的拟合没有任何误差，无法判断随机误差",
+    ),
+    "no_common_support": Text(
+        en="the covariates separate exposed and unexposed students completely: nobody has a counterpart",
+        zh="协变量把接受与未接受的学生完全分开，没有可比的学生",
+    ),
+    "ate_off_support": Text(
+        en="where {where} there are no {arm}, so an average over everybody would be extrapolated; "
+        "the effect on the exposed (ATT) may be estimable",
+        zh="在 {where} 的学生中没有{arm}，对全体的平均效应只能靠外推；接受者的平均效应（ATT）或可估计",
+    ),
+    "att_mostly_off_support": Text(
+        en="most exposed students have no comparable unexposed student where {where}",
+        zh="在 {where} 的情况下，多数接受者找不到可比的未接受者",
+    ),
+    "few_folds": Text(
+        en="too few groups are left to fit the models on other groups than they are applied to",
+        zh="群组太少，无法用其他群组的数据拟合模型（交叉拟合）",
+    ),
+    "numerical": Text(
+        en="the computation did not converge for {method}",
+        zh="{method} 的计算未能收敛",
+    ),
+}  # fmt: skip
+
+ARMS = {"exposed students": "接受的学生", "unexposed students": "未接受的学生"}
+ANYTHING = "(.+?)"
+
+
+def not_estimable(key: str, **slots: object) -> NotEstimableError:
+    """The error that says why: reason ``key`` with its slots filled in both languages."""
+    zh_slots = {name: ARMS.get(value, value) for name, value in slots.items()}
+    return NotEstimableError(en=REASONS[key].en.format(**slots), zh=REASONS[key].zh.format(**zh_slots))
+
+
+def reason_in(reason: str, language: str) -> str:
+    """The ``reason`` column of an estimate (English) in ``language``.
+
+    A reason that isn't one of :data:`REASONS` comes back as it is.
+    """
+    if language != "zh":
+        return reason
+    for text in REASONS.values():
+        slots = re.findall(r"{(\w+)}", text.en)
+        pattern = re.escape(text.en)
+        for slot in slots:
+            pattern = pattern.replace(re.escape("{" + slot + "}"), ANYTHING, 1)
+        found = re.fullmatch(pattern, reason, flags=re.DOTALL)
+        if found:
+            values = dict(zip(slots, (ARMS.get(value, value) for value in found.groups()), strict=True))
+            return text.zh.format(**values)
+    return reason

@@ -1,0 +1,329 @@
+"""From a frame to the arrays of one comparison: rows that can't be used are dropped and counted by reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from cobench.effects.reasons import not_estimable
+from cobench.errors import MissingColumnError, ParameterError
+
+FLOW = ["step", "text_zh", "text_en", "n", "dropped"]
+STEPS = {
+    "given": ("给定的学生", "students given"),
+    "exposure_unknown": ("干预情况不明", "exposure not known"),
+    "other_level": ("属于其他干预水平", "at another exposure level"),
+    "outcome_missing": ("结果缺失", "outcome missing"),
+    "place_missing": ("所属群组缺失", "group missing"),
+    "covariate_missing": ("协变量缺失：{column}", "covariate missing: {column}"),
+    "weight_missing": ("权重缺失", "weight missing"),
+    "no_exposed_counterpart": (
+        "没有条件相同的接受者，未用于比较",
+        "unexposed students with no exposed counterpart",
+    ),
+    "no_unexposed_counterpart": (
+        "没有条件相同的未接受者，移出总体",
+        "exposed students with no unexposed counterpart",
+    ),
+    "analysed": ("进入分析", "analysed"),
+}
+
+
+@dataclass(frozen=True)
+class Covariates:
+    """Coded covariates: ``x`` (n, p) uncentred, a name a column, and the levels of categorical ones.
+
+    ``levels`` maps a covariate to the codes (n,) and names of its levels, for overlap by level; numeric ones
+    with more than two values aren't there.
+    """
+
+    x: np.ndarray
+    names: tuple[str, ...]
+    levels: dict[str, tuple[np.ndarray, tuple[str, ...]]]
+
+    def take(self, rows: np.ndarray) -> Covariates:
+        """The same covariates of some rows."""
+        levels = {name: (codes[rows], labels) for name, (codes, labels) in self.levels.items()}
+        return Covariates(self.x[rows], self.names, levels)
+
+    def without_columns(self) -> Covariates:
+        """No covariates for the same rows."""
+        return Covariates(np.zeros((len(self.x), 0)), (), {})
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The arrays of one comparison of ``level`` with ``reference``.
+
+    Attributes
+    ----------
+    y, d : ndarray, (n,)
+        Outcome; 1.0 at ``level``.
+    arms : ndarray, (n, A)
+        One column a level where several levels share a model, else ``d`` alone.
+    covariates : Covariates
+    cell, cluster : ndarray of int, (n,), or None
+        Codes of ``within`` cells and clusters, sorted by label.
+    weights : ndarray, (n,), or None
+    flow : DataFrame
+        Columns :data:`FLOW`.
+    """
+
+    level: str
+    reference: str
+    treatment: str
+    outcome: str
+    y: np.ndarray
+    d: np.ndarray
+    arms: np.ndarray
+    covariates: Covariates
+    cell: np.ndarray | None
+    cluster: np.ndarray | None
+    weights: np.ndarray | None
+    flow: pd.DataFrame
+    names: dict[str, str]
+
+    def take(self, rows: np.ndarray, step: str | None = None) -> Sample:
+        """The rows of a boolean mask; ``step`` is counted in the flow."""
+        return replace(
+            self,
+            y=self.y[rows],
+            d=self.d[rows],
+            arms=self.arms[rows],
+            covariates=self.covariates.take(rows),
+            cell=None if self.cell is None else self.cell[rows],
+            cluster=None if self.cluster is None else self.cluster[rows],
+            weights=None if self.weights is None else self.weights[rows],
+            flow=self.flow if step is None else add_step(self.flow, step, int(rows.sum())),
+        )
+
+    @property
+    def n_treated(self) -> int:
+        return int((self.d == 1).sum())
+
+    @property
+    def n_reference(self) -> int:
+        return int((self.arms == 0).all(axis=1).sum())
+
+
+def take_sample(
+    frame: pd.DataFrame,
+    *,
+    outcome: str,
+    treatment: str,
+    level: str,
+    reference: str,
+    covariates: Sequence[str] = (),
+    within: Sequence[str] = (),
+    cluster: str | None = None,
+    weights: str | None = None,
+    levels: Sequence[str] = (),
+) -> Sample:
+    """The complete rows of one comparison, in an order set by their content.
+
+    Parameters
+    ----------
+    levels : sequence of str
+        Further levels that share the model (``regress`` with ``joint``); by default rows at other levels are
+        dropped and counted.
+
+    Raises
+    ------
+    MissingColumnError
+        For a column that isn't in the frame.
+    NotEstimableError
+        When an arm is empty, the outcome is constant, or a number is infinite.
+    """
+    named = [outcome, treatment, *covariates, *within, *filter(None, [cluster, weights])]
+    require_columns(frame, named)
+    levels = list(dict.fromkeys([level, *levels]))
+    exposure = as_level(frame[treatment])
+    steps = [
+        ("exposure_unknown", "", exposure.notna()),
+        ("other_level", "", exposure.isin([reference, *levels])),
+        ("outcome_missing", "", frame[outcome].notna()),
+        *(("place_missing", "", frame[name].notna()) for name in [*within, *filter(None, [cluster])]),
+        *(("weight_missing", "", frame[name].notna()) for name in filter(None, [weights])),
+        *(("covariate_missing", name, frame[name].notna()) for name in covariates),
+    ]
+    keep = np.ones(len(frame), dtype=bool)
+    flow = add_step(pd.DataFrame(columns=FLOW), "given", len(frame))
+    for step, column, usable in steps:
+        keep &= usable.to_numpy(dtype=bool)
+        flow = add_step(flow, step, int(keep.sum()), column)
+    if not keep.any():
+        raise not_estimable("no_rows", treatment=treatment, outcome=outcome)
+    rows = frame[keep]
+    sample = Sample(
+        level=level,
+        reference=reference,
+        treatment=treatment,
+        outcome=outcome,
+        y=as_number(rows[outcome]),
+        d=(exposure[keep] == level).to_numpy(dtype="float64"),
+        arms=np.column_stack([(exposure[keep] == each).to_numpy(dtype="float64") for each in levels]),
+        covariates=code_covariates(rows, covariates),
+        cell=group_codes(rows, within),
+        cluster=group_codes(rows, [cluster] if cluster else []),
+        weights=as_number(rows[weights]) if weights else None,
+        flow=flow,
+        names={"within": " x ".join(within), "cluster": cluster or ""},
+    )
+    check_arms(sample)
+    return in_content_order(sample)
+
+
+def check_arms(sample: Sample, least: int = 2) -> None:
+    """Raise :class:`NotEstimableError` unless both arms hold ``least`` students and the outcome varies."""
+    arms = [("treated", sample.n_treated, sample.level), ("controls", sample.n_reference, sample.reference)]
+    for arm, n, level in arms:
+        slot = {"level" if arm == "treated" else "reference": f"{sample.treatment} = {level}"}
+        if n == 0:
+            raise not_estimable(f"no_{arm}", **slot)
+        if n < least:
+            raise not_estimable(f"few_{arm}", least=least, **slot)
+    if np.ptp(sample.y) <= 1e-12 * max(1.0, np.abs(sample.y).max()):
+        raise not_estimable("constant_outcome", outcome=sample.outcome)
+    if sample.cluster is not None and len(np.unique(sample.cluster)) < 2:
+        raise not_estimable("one_cluster", cluster=sample.names["cluster"])
+
+
+def in_content_order(sample: Sample) -> Sample:
+    """Sort rows by what they hold, so that no result depends on the order in which they came."""
+    keys = [sample.y, *sample.covariates.x.T, *sample.arms.T, sample.d]
+    keys += [codes for codes in (sample.weights, sample.cluster, sample.cell) if codes is not None]
+    return sample.take(np.lexsort(keys))
+
+
+def code_covariates(rows: pd.DataFrame, columns: Sequence[str]) -> Covariates:
+    """Numbers and flags as they are, categories as dummies without their first level.
+
+    Constant columns are left out. Categories are sorted by label, so that coding doesn't depend on row order.
+    """
+    blocks, names, levels = [], [], {}
+    for column in columns:
+        values = rows[column]
+        if is_categorical(values):
+            codes, labels = coded(as_level(values))
+            levels[column] = (codes, labels)
+            for place, label in enumerate(labels[1:], start=1):
+                blocks.append((codes == place).astype("float64"))
+                names.append(column if labels == ("false", "true") else f"{column}={label}")
+            continue
+        numbers = as_number(values)
+        distinct = np.unique(numbers)
+        if len(distinct) == 1:
+            continue
+        if len(distinct) == 2:
+            codes = (numbers == distinct[1]).astype(int)
+            levels[column] = (codes, (f"{distinct[0]:g}", f"{distinct[1]:g}"))
+        blocks.append(numbers)
+        names.append(column)
+    x = np.column_stack(blocks) if blocks else np.zeros((len(rows), 0))
+    return Covariates(x, tuple(names), levels)
+
+
+def is_categorical(values: pd.Series) -> bool:
+    """Text, categories and flags; numbers aren't."""
+    return pd.api.types.is_bool_dtype(values) or not pd.api.types.is_numeric_dtype(values)
+
+
+def as_level(values: pd.Series) -> pd.Series:
+    """Levels as text: ``true``/``false`` for flags, ``1`` for 1.0; missing stays missing."""
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+        text = values.map(_number_label, na_action="ignore")
+    else:
+        text = values.map(
+            lambda value: str(value).lower() if isinstance(value, bool | np.bool_) else str(value),
+            na_action="ignore",
+        )
+    return text.astype("str").where(values.notna())
+
+
+def _number_label(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else repr(float(value))
+
+
+def as_number(values: pd.Series) -> np.ndarray:
+    """Finite float64 values.
+
+    Raises
+    ------
+    NotEstimableError
+        For text or infinite values.
+    """
+    try:
+        numbers = values.astype("float64").to_numpy()
+    except (ValueError, TypeError):
+        raise not_estimable("not_numeric", column=values.name) from None
+    if not np.isfinite(numbers).all():
+        raise not_estimable("infinite", column=values.name)
+    return numbers
+
+
+def group_codes(rows: pd.DataFrame, columns: Sequence[str]) -> np.ndarray | None:
+    """Codes of the combinations of ``columns``, sorted by label; None without columns."""
+    if not columns:
+        return None
+    parts = [as_level(rows[column]).str.replace("\0", " ") for column in columns]
+    label = parts[0]
+    for part in parts[1:]:
+        label = label + "\0" + part
+    return coded(label)[0]
+
+
+def coded(labels: pd.Series) -> tuple[np.ndarray, tuple[str, ...]]:
+    codes, uniques = pd.factorize(labels, sort=True)
+    return codes.astype(int), tuple(map(str, uniques))
+
+
+def add_step(flow: pd.DataFrame, step: str, n: int, column: str = "") -> pd.DataFrame:
+    """``flow`` with one more row; steps that drop nobody are left out."""
+    before = int(flow["n"].iloc[-1]) if len(flow) else n
+    if len(flow) and n == before and step != "analysed":
+        return flow
+    zh, en = (text.format(column=column) for text in STEPS[step])
+    name = f"{step}:{column}" if column else step
+    row = pd.DataFrame([(name, zh, en, n, before - n)], columns=FLOW)
+    return row if flow.empty else pd.concat([flow, row], ignore_index=True)
+
+
+def require_columns(frame: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Raise :class:`MissingColumnError` naming the columns that ``frame`` hasn't."""
+    absent = sorted(set(columns) - set(frame.columns))
+    if absent:
+        has = ", ".join(map(str, list(frame.columns)[:40]))
+        raise MissingColumnError(
+            en=f"no column {', '.join(absent)} in the frame; it has: {has}",
+            zh=f"数据中没有列 {'、'.join(absent)}；现有列：{has}",
+        )
+
+
+def levels_of(frame: pd.DataFrame, treatment: str, reference: object = None) -> tuple[tuple[str, ...], str]:
+    """Levels of a treatment column apart from the reference, and the reference.
+
+    Without ``reference`` it is ``none``, or the lower value of a flag.
+
+    Raises
+    ------
+    ParameterError
+        When the reference can't be told.
+    """
+    require_columns(frame, [treatment])
+    found = sorted(as_level(frame[treatment]).dropna().unique())
+    if reference is not None:
+        given = as_level(pd.Series([reference])).iloc[0]
+    elif "none" in found:
+        given = "none"
+    elif set(found) <= {"0", "1"} or set(found) <= {"false", "true"}:
+        given = "0" if set(found) & {"0", "1"} else "false"
+    else:
+        raise ParameterError(
+            en=f"give the reference level of {treatment}; it has: {', '.join(found)}",
+            zh=f"请给出 {treatment} 的参照水平；现有水平：{'、'.join(found)}",
+        )
+    others = tuple(each for each in found if each != given)
+    return others or ({"0": "1", "false": "true"}.get(given, f"not {given}"),), given

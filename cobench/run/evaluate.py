@@ -1,0 +1,129 @@
+"""A term from raw files to published reports: ingest, term stage, release, reports, index."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from cobench.declared import Text
+from cobench.errors import ParameterError
+from cobench.ingest.identities import load_names
+from cobench.release import scan_html
+from cobench.run.plan import Report, check_plan, plan_term
+from cobench.run.steps import StepLine
+from cobench.run.term_run import Download, RunResult, run_term
+from cobench.show.wording import phrases
+from cobench.study import Study
+from cobench.workbench import exports
+from cobench.workbench.desk import Desk
+from cobench.workbench.prepare import bring_up_to_date
+
+ANY_SCHOOL = "S00"
+
+
+def evaluate_term(
+    study: Study,
+    term_id: str,
+    *,
+    languages: Sequence[str] | None = None,
+    only: Sequence[str] = (),
+    school: str | None = None,
+    jobs: int = 1,
+    console: Console | None = None,
+    language: str = "en",
+) -> RunResult:
+    """Evaluate ``term_id`` of ``study`` and publish its reports in ``reports/<term>/``.
+
+    Notebooks and their parameters are checked before anything is read, so a misspelt one costs no time.
+
+    Parameters
+    ----------
+    languages : of the pages, by default those of the study.
+    language : of progress and messages.
+    """
+    study.term(term_id)
+    wanted = tuple(languages or study.languages)
+    console = console or Console()
+    check_plan(plan(study, term_id, wanted, {ANY_SCHOOL: Text(ANY_SCHOOL, ANY_SCHOOL)}))
+    with StepLine(console=console, language=language) as steps:
+        bring_up_to_date(study, term_id, jobs=jobs, on_progress=steps)
+    desk = Desk(study, study.term(term_id), study.languages[0])
+    schools = {code: Text(name, name) for code, name in desk.schools.items()}
+    reports = plan(study, term_id, wanted, schools, only=only, school=school)
+    names = load_names(study)
+    known = [*phrases(), *desk.schools.values(), *study_phrases(study)]
+    with tempfile.TemporaryDirectory(prefix="cobench-") as folder:
+        return run_term(
+            study,
+            term_id,
+            reports,
+            scan=lambda html, path: scan_html(html, names=names, exclude=known),
+            jobs=jobs,
+            schools=exports.school_overview(desk),
+            downloads=_downloads(desk, Path(folder)),
+            partial=bool(only or school or set(wanted) != set(study.languages)),
+            console=console,
+            language=language,
+        )
+
+
+def plan(
+    study: Study,
+    term_id: str,
+    languages: Sequence[str],
+    schools: dict[str, Text],
+    *,
+    only: Sequence[str] = (),
+    school: str | None = None,
+) -> tuple[Report, ...]:
+    """The reports of a term: every notebook of the study in every language, for each treatment and school."""
+    unknown = [each for each in languages if each not in study.languages]
+    if unknown:
+        listed = ", ".join(study.languages)
+        raise ParameterError(
+            en=f"language {unknown[0]!r} is not one of this study: {listed}",
+            zh=f"本研究没有语言 {unknown[0]!r}；可用：{listed}",
+        )
+    declared = {effect.treatment for effect in study.effects_in(term_id)}
+    return plan_term(
+        study.root / "notebooks",
+        term_id,
+        languages=languages,
+        treatments={key: each.label for key, each in study.treatments.items() if key in declared},
+        schools=schools,
+        only=only,
+        school=school,
+    )
+
+
+def study_phrases(study: Study) -> list[str]:
+    """Labels that ``study.toml`` gives: words of the study, never names of people."""
+    labelled = [
+        study,
+        *study.categories,
+        *study.treatments.values(),
+        *(level for treatment in study.treatments.values() for level in treatment.levels),
+        *study.scales.values(),
+        *study.outcomes.values(),
+        *study.columns.values(),
+        *study.terms,
+    ]
+    return [each.label[language] for each in labelled if each.label for language in ("zh", "en")]
+
+
+def _downloads(desk: Desk, folder: Path) -> dict[str, Download]:
+    """Released estimates and tables to publish beside the pages."""
+    estimates, workbook = folder / "estimates.parquet", folder / "tables.xlsx"
+    released = desk.effects().frame
+    pd.DataFrame(released).to_parquet(estimates, index=False)
+    exports.write_tables_workbook(desk, workbook)
+    return {
+        "estimates.parquet": Download(estimates, Text("全部估计（Parquet）", "all estimates (Parquet)")),
+        "tables.xlsx": Download(
+            workbook, Text("已发布的表格与数据字典", "released tables with data dictionary")
+        ),
+    }

@@ -1,0 +1,297 @@
+"""All reports of a term: executed, checked for release, published with manifest and index."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+
+from cobench.declared import Text
+from cobench.errors import ReleaseError, RunError
+from cobench.run import manifest as manifests
+from cobench.run.execute import Outcome, execute
+from cobench.run.index import render_index
+from cobench.run.kernels import private_folder
+from cobench.run.plan import Report, check_plan
+from cobench.run.progress import ProgressLine, ui_language
+from cobench.run.render import PageContext, render_placeholder
+from cobench.run.words import phrase
+from cobench.study import Study
+
+Scan = Callable[[str, Path], Sequence[object]]
+_EMBEDDED = re.compile(r"(data:(?:image|font)/[\w.+-]+;base64,)[A-Za-z0-9+/=\s]+")
+
+
+@dataclass(frozen=True)
+class Download:
+    """A data file to publish beside the pages, and what it is."""
+
+    source: Path
+    label: Text
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run published. ``exit_code`` is 0 when every report came out, else 1."""
+
+    outcomes: tuple[Outcome, ...]
+    index: Path
+    manifest: Path
+    seconds: float
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Pages by state: ``ok``, ``failed``, ``withheld``."""
+        states = [outcome.state for outcome in self.outcomes]
+        return {state: states.count(state) for state in ("ok", "failed", "withheld")}
+
+    @property
+    def exit_code(self) -> int:
+        return 0 if self.counts["ok"] == len(self.outcomes) else 1
+
+    def summary(self, language: str) -> str:
+        """One line for the terminal."""
+        return phrase("progress.summary", seconds=round(self.seconds), **self.counts)[language]
+
+
+def run_term(
+    study: Study,
+    term_id: str,
+    reports: Sequence[Report],
+    *,
+    scan: Scan,
+    jobs: int | None = None,
+    schools: pd.DataFrame | None = None,
+    downloads: Mapping[str, Download] | None = None,
+    partial: bool = False,
+    console: Console | None = None,
+    language: str | None = None,
+    cell_timeout: int | None = 1800,
+) -> RunResult:
+    """Run ``reports`` and publish them in ``reports/<term>/``.
+
+    Pages are made in ``private/run`` and published only when all are ready and checked: each page whole,
+    then ``run.json``, then the index. Whatever ends the run before that leaves the earlier reports as they
+    were. Partial notebooks and tracebacks of failed reports go to ``private/failed/<term>``.
+
+    Parameters
+    ----------
+    scan : ``scan(html, path)`` returns what must not be public; anything found withholds the page. Embedded
+        images and fonts are blanked before.
+    jobs : worker processes; by default one a processor.
+    schools : released figures for the index, see :func:`cobench.run.index.render_index`.
+    downloads : data files to publish, by file name.
+    partial : only some of the term's reports are run; the others are kept from the last run.
+    language : of the progress line, by default that of the user's locale.
+
+    Raises
+    ------
+    ParameterError
+        Before any kernel starts.
+    RunError
+        When there is nothing to run.
+    ReleaseError
+        When the index itself holds something that must not be public; nothing is published then.
+    """
+    check_plan(reports)
+    if not reports:
+        raise RunError(en="no report to run", zh="没有可运行的报告")
+    speak = language or ui_language()
+    console = console or Console()
+    started, clock = _now(), time.monotonic()
+    target = study.root / "reports" / term_id
+    earlier = manifests.read_manifest(target / "run.json")
+    kept = _kept(earlier, reports, target) if partial else []
+    raw = manifests.input_hashes(study, term_id)
+    context = _context(study, term_id, reports, kept, raw, started)
+    work_dir = _work_folder(study, term_id)
+    try:
+        with ProgressLine(len(reports), console=console, language=speak) as progress:
+            outcomes = execute(
+                reports,
+                jobs=jobs or os.cpu_count() or 1,
+                work_dir=work_dir,
+                study_root=study.root,
+                context=context,
+                on_event=progress,
+                cell_timeout=cell_timeout,
+            )
+        outcomes = [_gate(outcome, scan, study) for outcome in outcomes]
+        pages = {outcome.report.path: _page_text(outcome, context) for outcome in outcomes}
+        _keep_for_analysts(outcomes, study, term_id)
+        entries = _entries(outcomes, pages, kept, study)
+        files = {name: manifests.file_hash(item.source) for name, item in (downloads or {}).items()}
+        manifest = manifests.build_manifest(
+            study, term_id, entries, raw=raw, files=files, started=started, finished=_now()
+        )
+        index = render_index(
+            manifest,
+            context=context,
+            language=study.languages[0],
+            schools=schools,
+            downloads={name: item.label for name, item in (downloads or {}).items()},
+        )
+        _check_index(index, scan, study)
+        publish(target, pages, downloads or {}, manifest, index, earlier)
+    except KeyboardInterrupt:
+        console.print(phrase("progress.interrupted")[speak], highlight=False)
+        raise
+    finally:
+        shutil.rmtree(work_dir, ignore_errors=True)
+    return RunResult(tuple(outcomes), target / "index.html", target / "run.json", time.monotonic() - clock)
+
+
+def publish(
+    target: Path,
+    pages: Mapping[str, str],
+    downloads: Mapping[str, Download],
+    manifest: Mapping[str, Any],
+    index: str,
+    earlier: Mapping[str, Any] | None,
+) -> None:
+    """Replace the published term: pages and data one by one, then ``run.json``, then the index.
+
+    Each file is whole at any moment, and the index never links to a page that isn't there: what a former
+    run published and this one doesn't is removed last.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    for name, html in pages.items():
+        manifests.write_atomically(target / name, html)
+    for name, item in downloads.items():
+        if item.source.resolve() != (target / name).resolve():
+            manifests.write_atomically(target / name, item.source.read_bytes())
+    manifests.write_atomically(target / "run.json", manifests.to_json(manifest))
+    manifests.write_atomically(target / "index.html", index)
+    current = {entry["page"] for entry in manifest["reports"]}
+    for entry in (earlier or {}).get("reports", []):
+        name = Path(entry["page"]).name
+        if name not in current:
+            (target / name).unlink(missing_ok=True)
+
+
+def _now() -> datetime:
+    return datetime.now().astimezone()
+
+
+def _context(
+    study: Study,
+    term_id: str,
+    reports: Sequence[Report],
+    kept: Sequence[Mapping[str, Any]],
+    raw: Mapping[str, str],
+    started: datetime,
+) -> PageContext:
+    term = study.term(term_id)
+    settings = manifests.settings_hashes(study)
+    hashes = {"raw_files": manifests.combined_hash(raw)} if raw else {}
+    if "study.toml" in settings:
+        hashes["study_file"] = settings["study.toml"]
+    notebooks = {report.notebook for report in reports}
+    hashes |= {f"notebook:{path.name}": manifests.file_hash(path) for path in sorted(notebooks)}
+    return PageContext(
+        study=study.label,
+        term=term_id,
+        term_label=term.label or Text(term_id, term_id),
+        run_date=started.date().isoformat(),
+        simulated=study.simulated,
+        versions=manifests.software_versions(manifests.SHOWN_PACKAGES),
+        hashes=hashes,
+        pages=frozenset([*(report.path for report in reports), *(entry["page"] for entry in kept)]),
+    )
+
+
+def _kept(earlier: Mapping[str, Any] | None, reports: Sequence[Report], target: Path) -> list[dict[str, Any]]:
+    """Entries of the last run that this one leaves alone and whose pages are still as published."""
+    replaced = {report.path for report in reports}
+    return [
+        entry | {"carried_over": True}
+        for entry in (earlier or {}).get("reports", [])
+        if entry["page"] not in replaced
+        and (page := target / Path(entry["page"]).name).is_file()
+        and manifests.file_hash(page) == entry["page_sha256"]
+    ]
+
+
+def _work_folder(study: Study, term_id: str) -> Path:
+    """A new private folder for this run; folders of runs that were killed are removed."""
+    import psutil
+
+    private_folder(study.root / "private")
+    folder = private_folder(study.root / "private" / "run")
+    for left in folder.glob(f"{term_id}.*"):
+        if not psutil.pid_exists(int(left.name.rsplit(".", 1)[-1])):
+            shutil.rmtree(left, ignore_errors=True)
+    return private_folder(folder / f"{term_id}.{os.getpid()}")
+
+
+def _visible(html: str) -> str:
+    return _EMBEDDED.sub(r"\1", html)
+
+
+def _gate(outcome: Outcome, scan: Scan, study: Study) -> Outcome:
+    """Withhold a finished page in which the release check, or a look for machine paths, finds anything."""
+    if outcome.state != "ok":
+        return outcome
+    html = _visible(outcome.page.read_text(encoding="utf-8"))
+    findings = list(scan(html, Path(outcome.report.path)))
+    if findings:
+        reason = phrase("reason.scan", count=len(findings))
+        detail = "\n".join(str(finding) for finding in findings)
+        return replace(outcome, state="withheld", reason=reason, detail=detail)
+    if str(study.root) in html:
+        return replace(
+            outcome, state="withheld", reason=phrase("reason.machine_path"), detail=str(study.root)
+        )
+    return outcome
+
+
+def _check_index(index: str, scan: Scan, study: Study) -> None:
+    findings = list(scan(_visible(index), Path("index.html")))
+    if findings or str(study.root) in index:
+        raise ReleaseError(
+            en=f"the index holds {len(findings)} item(s) that must not be public; check school names and report "
+            "titles. Nothing was published",
+            zh=f"索引页含有 {len(findings)} 处不应公开的内容；请检查学校名称和报告标题。未发布任何页面",
+        )
+
+
+def _page_text(outcome: Outcome, context: PageContext) -> str:
+    if outcome.state == "ok":
+        return outcome.page.read_text(encoding="utf-8")
+    return render_placeholder(outcome.report, outcome.state, outcome.reason, context=context)
+
+
+def _keep_for_analysts(outcomes: Sequence[Outcome], study: Study, term_id: str) -> None:
+    """Partial notebooks, tracebacks and withheld pages into ``private/failed``; those now settled go."""
+    private_folder(study.root / "private" / "failed")
+    folder = private_folder(study.root / "private" / "failed" / term_id)
+    for outcome in outcomes:
+        stem = Path(outcome.report.path).stem
+        for suffix in (".ipynb", ".txt", ".html"):
+            (folder / f"{stem}{suffix}").unlink(missing_ok=True)
+        if outcome.state == "ok":
+            continue
+        (folder / f"{stem}.txt").write_text(f"{outcome.reason.en}\n\n{outcome.detail}\n", encoding="utf-8")
+        if outcome.notebook:
+            shutil.copyfile(outcome.notebook, folder / f"{stem}.ipynb")
+        if outcome.page:
+            shutil.copyfile(outcome.page, folder / f"{stem}.html")
+
+
+def _entries(
+    outcomes: Sequence[Outcome], pages: Mapping[str, str], kept: Sequence[dict[str, Any]], study: Study
+) -> list[dict[str, Any]]:
+    finished = _now()
+    fresh = [manifests.describe_outcome(o, pages[o.report.path], study, finished) for o in outcomes]
+    if not kept:
+        return fresh
+    return sorted([*fresh, *kept], key=lambda entry: (entry["id"], entry["language"] != "zh"))

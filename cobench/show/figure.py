@@ -1,0 +1,158 @@
+"""The figure object of a report, and what every figure is drawn with."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cobench.errors import ReleaseError
+from cobench.release.escape import escape_html
+from cobench.release.released import Released
+from cobench.show.displayed import Displayed
+from cobench.show.fonts import MUTED, missing_glyphs_are_errors, theme
+from cobench.show.labels import Labels
+from cobench.show.tables import table
+from cobench.show.wording import say
+
+WIDTH = 7.0  # inches; shown at 100 px an inch, drawn finer for sharp Chinese strokes
+DPI = 180
+COLOURS = 64
+TABLE_MIME = "application/vnd.cobench.table+html"
+_TOKEN = re.compile(r"[A-Za-z0-9\u00c0-\u024f%.,;:!?()\[\]'’“”\"/+\-\u2212]+\s*|\s+|.")
+_NO_LINE_END = "（《“‘([{"
+_NO_LINE_START = "，。；：、！？）》”’,.;:!?)]}%"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawn figure: PNG bytes, what it shows in words, and the released table behind it.
+
+    In a notebook it is published as ``image/png`` with the alternative text in the metadata; the folded table
+    behind it travels as ``application/vnd.cobench.table+html`` for the page template.
+    """
+
+    png: bytes
+    alt: str
+    title: str
+    data: Released
+    language: str
+    labels: Labels = field(default_factory=Labels, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.alt.strip():
+            raise ReleaseError(
+                en=f"figure {self.title!r} has no alt text", zh=f"图“{self.title}”没有替代文字"
+            )
+
+    def behind(self) -> Displayed:
+        """The table behind the figure, folded."""
+        inner = table(self.data, language=self.language, labels=self.labels, caption="")
+        summary = escape_html(say("table.data_behind", self.language))
+        html = f'<details class="data-behind"><summary>{summary}</summary>{inner.html}</details>'
+        return Displayed(html, inner.text)
+
+    def save(self, path) -> None:
+        """Write the PNG."""
+        with open(path, "wb") as file:
+            file.write(self.png)
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        data = {
+            "image/png": base64.b64encode(self.png).decode("ascii"),
+            "text/plain": self.title,
+            TABLE_MIME: self.behind().html,
+        }
+        return data, {"image/png": {"alt": self.alt, "width": int(WIDTH * 100)}}
+
+
+def draw(
+    paint: Callable, *, height: float, title: str, note: str = "", shape: tuple[int, int] = (1, 1), **grid
+) -> bytes:
+    """PNG bytes of a figure whose axes ``paint(fig, axes)`` fills; the same input gives the same bytes.
+
+    Parameters
+    ----------
+    paint : function of the matplotlib figure and its axes
+    height : float
+        Inches of the plot without title and note.
+    title, note : str
+        Above and below, wrapped to the width.
+    shape : rows and columns of axes
+    """
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Canvas
+
+    lines = wrap(title, 78)
+    notes = wrap(note, 108) if note else []
+    full = height + 0.22 * len(lines) + 0.17 * len(notes) + 0.15
+    with mpl.rc_context(theme()), missing_glyphs_are_errors():
+        fig = Canvas(figsize=(WIDTH, full), dpi=DPI, layout="constrained")
+        FigureCanvasAgg(fig)
+        fig.get_layout_engine().set(w_pad=0.06, h_pad=0.05)
+        axes = fig.subplots(*shape, **grid)
+        paint(fig, axes)
+        fig.suptitle("\n".join(lines), x=0.008, ha="left", fontsize=11.5, linespacing=1.35)
+        if notes:
+            fig.supxlabel("\n".join(notes), x=0.008, ha="left", fontsize=8, color=MUTED, linespacing=1.4)
+        fig.canvas.draw()
+        return _png(fig)
+
+
+def _png(fig) -> bytes:
+    """The drawn canvas with a small palette: a quarter of the bytes, no time stamp, no software name."""
+    from PIL import Image
+
+    image = Image.fromarray(np.asarray(fig.canvas.buffer_rgba())).convert("RGB")
+    small = image.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    stream = io.BytesIO()
+    small.save(stream, "PNG", optimize=True)
+    return stream.getvalue()
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """Lines of at most ``width`` half-widths, broken at blanks or between Chinese characters."""
+    lines, line, used = [], "", 0
+    for token in _TOKEN.findall(text):
+        size = breadth(token.rstrip())
+        if used + size > width and line.strip() and token[0] not in _NO_LINE_START:
+            kept = line.rstrip().rstrip(_NO_LINE_END) or line.rstrip()
+            carried = line.rstrip()[len(kept) :]
+            lines.append(kept.rstrip())
+            line, used = carried, breadth(carried)
+            token = token.lstrip()
+        line += token
+        used += breadth(token)
+    return [*lines, line.rstrip()] if line.strip() or not lines else lines
+
+
+def stacked_parts(parts: Sequence[str], width: int) -> list[str]:
+    """Lines of a name made of parts: parts share a line while they fit, long ones are wrapped."""
+    lines: list[str] = []
+    for part in parts:
+        together = f"{lines[-1]} · {part}" if lines else part
+        if lines and breadth(together) <= width:
+            lines[-1] = together
+        else:
+            lines += wrap(part, width)
+    return lines
+
+
+def breadth(text: str) -> int:
+    """Width of ``text`` in half-widths: a Chinese character counts two."""
+    return sum(2 if ord(character) > 0x2E7F else 1 for character in text)
+
+
+def joined(parts: Sequence[str], language: str) -> str:
+    """A list within a sentence."""
+    return ("；" if language == "zh" else "; ").join(parts)
+
+
+def title_of(given: str | None, released: Released, found: str) -> str:
+    """The title asked for, else the released object's, else the finding."""
+    return given if given is not None else (released.title or found)

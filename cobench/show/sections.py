@@ -1,0 +1,85 @@
+"""Headings, paragraphs, findings and downloads of a report; every text is escaped."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Mapping
+
+from cobench.release.escape import csv_text, escape_html
+from cobench.release.released import Released, require_released
+from cobench.show.displayed import Displayed
+from cobench.show.labels import Labels
+from cobench.show.sentences import effect_sentence, evidence_badge
+from cobench.show.wording import say
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$^])")
+
+
+def heading(key: str, language: str, *, level: int = 2, **slots: object) -> Displayed:
+    """The heading ``key`` of ``wording.toml``, with an anchor."""
+    text = say(key, language, **slots)
+    anchor = escape_html(key.replace(".", "-"))
+    return Displayed(f'<h{level} id="{anchor}">{escape_html(text)}</h{level}>', text)
+
+
+def paragraph(text: str) -> Displayed:
+    """A paragraph of plain text."""
+    return Displayed(f"<p>{escape_html(text)}</p>", text)
+
+
+def bullets(texts: Iterable[str]) -> Displayed:
+    """A list of plain texts."""
+    texts = list(texts)
+    items = "".join(f"<li>{escape_html(text)}</li>" for text in texts)
+    return Displayed(f"<ul>{items}</ul>", "\n".join(f"- {text}" for text in texts))
+
+
+def notice(text: str) -> Displayed:
+    """A remark set apart from the text."""
+    return Displayed(f'<p class="notice" role="note">{escape_html(text)}</p>', text)
+
+
+def md(text: str) -> str:
+    """``text`` with everything escaped that Markdown or HTML would take for mark-up."""
+    return _MARKDOWN.sub(r"\\\1", escape_html(text))
+
+
+def finding(
+    row: Mapping, labels: Labels, language: str, *, why: str | None = None, **clauses: str | None
+) -> Displayed:
+    """One finding: its sentence and the badge of its evidence.
+
+    ``clauses`` (``assumption``, ``sensitivity``, ``remedy``) go to
+    :func:`~cobench.show.sentences.effect_sentence`; ``why`` is the badge's reason, from the checks.
+    """
+    sentence = effect_sentence(row, labels, language, **clauses)
+    unanswered = row.get("status") == "not_estimable"
+    evidence = "not_estimable" if unanswered else str(row.get("evidence") or "descriptive")
+    badge = evidence_badge(evidence, language, why)
+    label = say(f"evidence.{evidence}", language)
+    return Displayed(f'<p class="finding">{escape_html(sentence)} {badge}</p>', f"{sentence} [{label}]")
+
+
+def download(released: Released, filename: str, language: str) -> Displayed:
+    """A link that holds a released table as csv or json (by the ending of ``filename``) inside the page."""
+    released = require_released(released)
+    if filename.endswith(".json"):
+        names = [str(column) for column in released.frame.columns]
+        records = [dict(zip(names, row, strict=True)) for row in released.cells()]
+        content, kind, key = json.dumps(records, ensure_ascii=False, default=_plain), "json", "table.json"
+    else:
+        content, kind, key = "\ufeff" + csv_text(released), "csv", "table.csv"
+    data = base64.b64encode(content.encode("utf-8")).decode("ascii")
+    text = f"{say(key, language)} ({filename})"
+    mime = "application/json" if kind == "json" else "text/csv"
+    link = (
+        f'<p class="download"><a download="{escape_html(filename)}" '
+        f'href="data:{mime};charset=utf-8;base64,{data}">{escape_html(text)}</a></p>'
+    )
+    return Displayed(link, text)
+
+
+def _plain(value: object) -> object:
+    return value.item() if hasattr(value, "item") else str(value)

@@ -1,0 +1,227 @@
+"""Released tables as small accessible HTML: caption, scoped heads, units in the head, marks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import pandas as pd
+
+from cobench.release.escape import escape_html
+from cobench.release.released import Released, readable_mark, require_released
+from cobench.show.displayed import Displayed
+from cobench.show.labels import Labels
+from cobench.show.sentences import evidence_badge
+from cobench.show.wording import MINUS, decimals, number, p_text, say
+
+Format = str | Callable[[object], str]
+
+# :where() has no weight, so the page's own style sheet wins over these.
+STYLE = (
+    "<style>:where(.cobench-table){overflow-x:auto;margin:1em 0}"
+    ":where(.cobench-table table){border-collapse:collapse;font-size:.92em;line-height:1.5}"
+    ":where(.cobench-table caption){text-align:left;font-weight:600;padding:0 0 .4em}"
+    ":where(.cobench-table th,.cobench-table td){padding:.3em .8em .3em 0;text-align:left;"
+    "vertical-align:top;border-bottom:1px solid #d9dee3;font-weight:400}"
+    ":where(.cobench-table thead th){font-weight:600;border-bottom:1.5px solid #5f6b76;vertical-align:bottom}"
+    ":where(.cobench-table .num){text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}"
+    ":where(.cobench-table .suppressed,.cobench-table .no-data,.cobench-table .note)"
+    "{opacity:.72}:where(.cobench-table .note){font-size:.9em;margin:.4em 0 0}</style>"
+)
+COUNTS = {"n", "n_obs", "n_treated", "n_clusters", "n_treated_clusters"}
+P_VALUES = {"p_value", "p_adjusted"}
+TEXT_ROWS = 12
+
+
+def table(
+    released: Released,
+    *,
+    language: str,
+    labels: Labels | None = None,
+    caption: str | None = None,
+    columns: Sequence[str] | None = None,
+    formats: Mapping[str, Format] | None = None,
+    units: Mapping[str, str] | None = None,
+    note: str | None = None,
+    style: bool = True,
+) -> Displayed:
+    """A released table for a report.
+
+    Parameters
+    ----------
+    released : Released
+        Anything else is refused.
+    labels : Labels, optional
+        Head of column ``c``: ``labels.text("column", c)``; text cells: ``labels.text(c, value)``.
+    columns : sequence of str, optional
+        Which columns, in which order; by default all.
+    formats : ``{column: format}``, optional
+        ``"count"``, ``"percent"`` and ``"percent1"`` (a share as per cent, sign in the head), ``"p"``,
+        ``"signed"``, a format such as ``".2f"``, or a function of the value.
+    units : ``{column: unit}``, optional
+        Printed in the head, in brackets.
+    note : str, optional
+        Under the table; the meaning of each mark that occurs is added.
+
+    Raises
+    ------
+    ReleaseError
+        If ``released`` isn't a :class:`~cobench.release.Released`.
+    """
+    released = require_released(released)
+    released = released if columns is None else released.pick(columns)
+    labels = labels or Labels()
+    formats, units = dict(formats or {}), dict(units or {})
+    for column, form in formats.items():
+        if form in ("percent", "percent1"):
+            units.setdefault(column, "%")
+    names = [str(column) for column in released.frame.columns]
+    heads = [_head(name, units.get(name), labels, language) for name in names]
+    numeric = [_is_number_column(released.frame[column]) for column in released.frame.columns]
+    cells = _cells(released, names, formats, labels, language)
+    caption = released.title if caption is None else caption
+    notes = [line for line in (released.note if note is None else note, *_legend(released, language)) if line]
+    html = _html(heads, numeric, cells, names, caption, notes, language)
+    return Displayed((STYLE if style else "") + html, _plain(caption, heads, cells, language))
+
+
+def _is_number_column(column: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+
+
+def _cells(
+    released: Released, names: list[str], formats: dict, labels: Labels, language: str
+) -> list[list[tuple[str, str, str]]]:
+    """Rows of ``(text, css class, key)``; key is the raw value of text cells."""
+    rows = []
+    std_errors = released.frame["std_error"] if "std_error" in names else None
+    for i in range(len(released.frame)):
+        digits = (
+            decimals(float(std_errors.iloc[i]))
+            if std_errors is not None and pd.notna(std_errors.iloc[i])
+            else 2
+        )
+        row = []
+        for name in names:
+            mark, value = released.marks[name].iloc[i], released.frame[name].iloc[i]
+            form = formats.get(name, _default_format(name, value, digits))
+            if mark:
+                row.append((_mark(mark, form, released.rules.min_cell), "suppressed", ""))
+            elif _missing(value):
+                row.append(("–", "no-data", ""))
+            else:
+                row.append((_formatted(value, form, name, labels, language), "", str(value)))
+        rows.append(row)
+    return rows
+
+
+def _default_format(name: str, value: object, digits: int) -> Format:
+    if name in P_VALUES:
+        return "p"
+    if name in COUNTS or isinstance(value, int) or pd.api.types.is_integer(value):
+        return "count"
+    return f".{digits}f"
+
+
+def _formatted(value: object, form: Format, name: str, labels: Labels, language: str) -> str:
+    if callable(form):
+        return str(form(value))
+    if isinstance(value, bool) or pd.api.types.is_bool(value):
+        return "✓" if value else "✗"
+    if isinstance(value, pd.Timestamp):
+        return value.date().isoformat()
+    if not pd.api.types.is_number(value):
+        return labels.text(name, value, language)
+    if form == "p":
+        return p_text(float(value))
+    if form in ("percent", "percent1"):
+        return number(100 * float(value), 1 if form == "percent1" else 0)
+    if form in ("count", "signed"):
+        return number(float(value), 0 if form == "count" else 2, signed=form == "signed")
+    return format(float(value), form).replace("-", MINUS)
+
+
+def _mark(mark: str, form: Format, min_cell: int | None) -> str:
+    if mark[0] in "≥≤":
+        bound = float(mark[1:])
+        percent = form in ("percent", "percent1")
+        bound = (math.floor if mark[0] == "≥" else math.ceil)(100 * bound) / (1 if percent else 100)
+        return f"{mark[0]}{bound:g}"
+    return readable_mark(mark, min_cell)
+
+
+def _missing(value: object) -> bool:
+    return value is None or value is pd.NA or value != value
+
+
+def _head(name: str, unit: str | None, labels: Labels, language: str) -> str:
+    text = labels.text("column", name, language)
+    if not unit:
+        return text
+    return f"{text}（{unit}）" if language == "zh" else f"{text} ({unit})"
+
+
+def _legend(released: Released, language: str) -> list[str]:
+    marks = set(released.marks.to_numpy().ravel())
+    n = released.rules.min_cell
+    lines = []
+    if "<" in marks:
+        lines.append(say("table.mark_count", language, n=n))
+    if "n" in marks:
+        lines.append(say("table.mark_value", language, n=n))
+    if any(str(mark)[:1] in ("≥", "≤") for mark in marks):
+        lines.append(say("table.mark_bound", language, n=n))
+    if "x" in marks:
+        lines.append(say("table.mark_other", language))
+    return lines
+
+
+def _html(
+    heads: list[str],
+    numeric: list[bool],
+    cells: list,
+    names: list[str],
+    caption: str,
+    notes: list[str],
+    language: str,
+) -> str:
+    def css(j: int, extra: str = "") -> str:
+        classes = " ".join(part for part in ("num" if numeric[j] else "", extra) if part)
+        return f' class="{classes}"' if classes else ""
+
+    head = "".join(f'<th scope="col"{css(j)}>{escape_html(text)}</th>' for j, text in enumerate(heads))
+    body = []
+    for row in cells:
+        parts = []
+        for j, (text, kind, key) in enumerate(row):
+            inner = escape_html(text)
+            if names[j] == "evidence" and key:
+                inner = evidence_badge(key, language)
+            label = {"suppressed": "table.hidden_cell", "no-data": "table.missing_cell"}.get(kind)
+            title = f' title="{escape_html(say(label, language))}"' if label else ""
+            tag, scope = ("th", ' scope="row"') if j == 0 else ("td", "")
+            parts.append(f"<{tag}{scope}{css(j, kind)}{title}>{inner}</{tag}>")
+        body.append(f"<tr>{''.join(parts)}</tr>")
+    if not cells:
+        body = [
+            f'<tr><td colspan="{max(len(heads), 1)}">{escape_html(say("table.no_rows", language))}</td></tr>'
+        ]
+    top = f"<caption>{escape_html(caption)}</caption>" if caption else ""
+    foot = f'<p class="note">{escape_html(" ".join(notes))}</p>' if notes else ""
+    label = escape_html(caption or say("table.scroll", language))
+    return (
+        f'<div class="cobench-table table-scroll" role="region" tabindex="0" aria-label="{label}">'
+        f"<table>{top}<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>{foot}</div>"
+    )
+
+
+def _plain(caption: str, heads: list[str], cells: list, language: str) -> str:
+    """A few rows as text, columns divided by bars; long tables end with the number of rows left out."""
+    lines = [caption] if caption else []
+    lines.append(" | ".join(heads))
+    lines += [" | ".join(text for text, _, _ in row) for row in cells[:TEXT_ROWS]]
+    if not cells:
+        lines.append(say("table.no_rows", language))
+    if len(cells) > TEXT_ROWS:
+        lines.append(f"… +{len(cells) - TEXT_ROWS}")
+    return "\n".join(lines)

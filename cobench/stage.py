@@ -1,0 +1,265 @@
+"""The term stage: everything that reports of a term read, computed once and kept in ``derived/<term>``."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+
+from cobench import __version__, store
+from cobench.effects.checks import Check
+from cobench.effects.design import Assignment, Design
+from cobench.effects.estimate import EffectResult, estimate_effect, not_estimable_result
+from cobench.effects.estimates import adjust_family
+from cobench.errors import CobenchError, StudyFileError
+from cobench.ingest.codebook import load_codebook
+from cobench.measures.scales import RELIABILITY, SCORES, reliability, score_scale
+from cobench.monitor import coverage, standards
+from cobench.panel import (
+    Panel,
+    build_panel,
+    check_time_order,
+    covariate_columns,
+    panel_column,
+    panel_from_source,
+)
+from cobench.study import Effect, Study, Term
+
+Progress = Callable[[str, int, int], None]
+CANONICAL = (
+    "schools", "students", "enrolments", "memberships", "contacts", "logs", "events", "attendance", "responses",
+    "outcomes",
+)  # fmt: skip
+CHECKS = ["effect", "contrast", "check", "status", "text_zh", "text_en"]
+
+
+def silent(step: str, done: int, total: int) -> None:
+    """Progress that nobody reads."""
+
+
+def prepare(study: Study, term_id: str, *, jobs: int = 1, on_progress: Progress = silent) -> bool:
+    """Compute the term stage of ``term_id`` if what it rests on has changed; True if it was computed.
+
+    The stored tables must be there already (:func:`cobench.ingest.ingest.ingest_term`).
+    """
+    key = current_key(study)
+    if store.stage_key(study, term_id) == key:
+        return False
+    frames = compute(study, study.term(term_id), jobs=jobs, on_progress=on_progress)
+    store.write_stage(study, term_id, key, frames)
+    return True
+
+
+def current_key(study: Study) -> str:
+    """Key of the stage that today's tables, study file, code books and code would give."""
+    books = [study.root / each.codebook for each in study.instruments.values()]
+    texts = [path.read_bytes() for path in books if path.exists()]
+    return store.inputs_key(study, extra=code_key() + hashlib.sha256(b"\0".join(texts)).hexdigest())
+
+
+@cache
+def code_key() -> str:
+    """Hash of the code that computes the stage, so that an upgrade never leaves old numbers in place."""
+    root = Path(__file__).parent
+    digest = hashlib.sha256(__version__.encode())
+    for room in ("measures", "effects", "monitor"):
+        for path in sorted((root / room).rglob("*.*")):
+            if path.suffix in (".py", ".toml"):
+                digest.update(path.read_bytes())
+    for name in ("panel.py", "stage.py", "tables.py", "study.py"):
+        digest.update((root / name).read_bytes())
+    return digest.hexdigest()
+
+
+def compute(
+    study: Study, term: Term, *, jobs: int = 1, on_progress: Progress = silent
+) -> dict[str, pd.DataFrame]:
+    """All derived frames of ``term`` by name."""
+    panels = [source for source in study.sources if source.table == "panel"]
+    if panels:
+        rows = store.read_table(study, "panel_source", [term.id])
+        panel = panel_from_source(study, term, panels[0], rows)
+        measured: dict[str, pd.DataFrame] = {}
+    else:
+        frames = read_frames(study, term)
+        on_progress("scales", 0, 1)
+        measured = scale_frames(study, frames)
+        panel = build_panel(study, term, {**frames, "scores": measured["scores"]})
+        measured |= monitor_frames(study, term, frames)
+    estimated = estimate_all(study, panel, jobs=jobs, on_progress=on_progress)
+    return {
+        **measured,
+        "panel": panel.frame,
+        "measured": panel.measured,
+        "roster_flow": panel.flow,
+        **estimated,
+    }
+
+
+def read_frames(study: Study, term: Term) -> dict[str, pd.DataFrame]:
+    """Canonical tables of all terms up to ``term``."""
+    terms = [each.id for each in study.terms_until(term.id)]
+    return {name: store.read_table(study, name, terms) for name in CANONICAL}
+
+
+def scale_frames(study: Study, frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Scores of all declared scales and how reliable they are."""
+    responses = frames["responses"]
+    ranges = {
+        each.id: load_codebook(study.root / each.codebook).ranges() for each in study.instruments.values()
+    }
+    scores = [score_scale(responses, scale, ranges[scale.instrument]) for scale in study.scales.values()]
+    alphas = [reliability(responses, scale, ranges[scale.instrument]) for scale in study.scales.values()]
+    return {
+        "scores": pd.concat(scores, ignore_index=True) if scores else pd.DataFrame(columns=SCORES),
+        "reliability": pd.concat(alphas, ignore_index=True) if alphas else pd.DataFrame(columns=RELIABILITY),
+    }
+
+
+def monitor_frames(study: Study, term: Term, frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Standards and coverage of ``term``."""
+    return {
+        "standards": standards.judge(study, term, frames),
+        "reach": coverage.reach(term, frames),
+        "reach_by_class": coverage.reach(term, frames, by=("school", "class_id")),
+        "weeks": coverage.coverage_by_week(term, frames),
+        "lectures": coverage.lectures(term, frames),
+        "key_students": coverage.key_students(study, term, frames),
+    }
+
+
+def estimate_all(
+    study: Study, panel: Panel, *, jobs: int = 1, on_progress: Progress = silent
+) -> dict[str, pd.DataFrame]:
+    """Estimate every declared effect of the panel's term, in ``jobs`` processes."""
+    effects = study.effects_in(panel.term.id)
+    results = {}
+    for done, (effect, result) in enumerate(_results(study, panel, effects, jobs)):
+        on_progress("effects", done + 1, len(effects))
+        results[effect.id] = result
+    estimates = (
+        pd.concat([result.estimates for result in results.values()], ignore_index=True) if results else None
+    )
+    return {
+        "estimates": pd.DataFrame() if estimates is None else adjust_family(estimates),
+        "checks": _stacked({id_: _check_rows(result.checks) for id_, result in results.items()}, CHECKS[1:]),
+        "balance": _stacked({id_: result.balance for id_, result in results.items()}),
+        "overlap": _stacked({id_: result.overlap for id_, result in results.items()}),
+        "flow": _stacked({id_: result.flow for id_, result in results.items()}),
+    }
+
+
+def estimate_declared(study: Study, panel: Panel, effect: Effect) -> EffectResult:
+    """Estimate one declared effect; what can't be estimated comes back as rows that say why."""
+    design = design_of(study, panel, effect)
+    treatment = study.treatments[effect.treatment]
+    try:
+        if not effect.replication_only:
+            check_time_order(panel, covariate_columns(study, effect), effect.outcome, dates_required=True)
+        frame = _population(panel.frame, effect)
+    except CobenchError as error:
+        if isinstance(error, StudyFileError):
+            raise
+        return not_estimable_result(design, error.en, error.zh)
+    levels = [treatment.reference, *(level.id for level in treatment.levels if level.use == "contrast")]
+    known = frame[effect.treatment].isin(levels)
+    excluded = frame[effect.treatment].notna() & ~known
+    return estimate_effect(
+        frame.assign(**{effect.treatment: frame[effect.treatment].where(~excluded)}), design
+    )
+
+
+def design_of(study: Study, panel: Panel, effect: Effect) -> Design:
+    """The statistical design of a declared effect, in panel columns."""
+    treatment = study.treatments[effect.treatment]
+    levels = effect.contrasts or tuple(level.id for level in treatment.levels if level.use == "contrast")
+    given = effect.assignment
+    assignment = None
+    if given is not None:
+        assignment = Assignment(given.mechanism, given.unit, tuple(given.strata), given.source)
+    return Design(
+        study=study.id,
+        term=panel.term.id,
+        effect=effect.id,
+        treatment=effect.treatment,
+        outcome=effect.outcome,
+        levels=levels,
+        reference=treatment.reference,
+        estimand=effect.estimand,
+        role=effect.role,
+        primary=effect.primary,
+        methods=effect.all_methods,
+        covariates=covariate_columns(study, effect),
+        within=tuple(panel_column(name) for name in effect.within),
+        cluster=panel_column(effect.cluster) if effect.cluster else None,
+        se_type=effect.se_type,
+        assignment=assignment,
+        subgroups=tuple(panel_column(name) for name in effect.subgroups),
+        population=effect.population.en if effect.population else "all",
+        smallest_of_interest=effect.smallest_of_interest,
+        replication_only=effect.replication_only,
+        seed=study.seed,
+    )
+
+
+def _results(
+    study: Study, panel: Panel, effects: tuple[Effect, ...], jobs: int
+) -> Iterator[tuple[Effect, EffectResult]]:
+    if jobs == 1 or len(effects) < 2:
+        for effect in effects:
+            yield effect, estimate_declared(study, panel, effect)
+        return
+    with ProcessPoolExecutor(min(jobs, len(effects)), mp_context=_spawn()) as pool:
+        waiting = [(effect, pool.submit(estimate_declared, study, panel, effect)) for effect in effects]
+        for effect, future in waiting:
+            yield effect, future.result()
+
+
+def _spawn():
+    import multiprocessing
+
+    return multiprocessing.get_context("spawn")
+
+
+def _population(frame: pd.DataFrame, effect: Effect) -> pd.DataFrame:
+    """Rows of the panel that ``effect.filter`` keeps."""
+    if effect.filter is None:
+        return frame
+    with duckdb.connect(":memory:") as connection:
+        connection.register("panel", frame)
+        try:
+            kept = connection.sql(
+                f"select coalesce(({effect.filter})::boolean, false) as kept from panel"
+            ).df()
+        except duckdb.Error as error:
+            raise StudyFileError(
+                en=f"effects.{effect.id}.filter {effect.filter!r} can't be evaluated: {str(error).splitlines()[0]}",
+                zh=f"effects.{effect.id}.filter {effect.filter!r} 无法计算：{str(error).splitlines()[0]}",
+            ) from None
+    return frame[kept["kept"].to_numpy(dtype=bool)].reset_index(drop=True)
+
+
+def _check_rows(checks: tuple[Check, ...]) -> pd.DataFrame:
+    rows = [
+        {
+            "check": check.name,
+            "status": check.status,
+            "text_zh": check.text["zh"],
+            "text_en": check.text["en"],
+        }
+        for check in checks
+    ]
+    return pd.DataFrame(rows, columns=CHECKS[1:])
+
+
+def _stacked(frames: dict[str, pd.DataFrame], columns: list[str] | None = None) -> pd.DataFrame:
+    filled = [frame.assign(effect=effect) for effect, frame in frames.items() if len(frame)]
+    if not filled:
+        return pd.DataFrame(columns=["effect", *(columns or [])])
+    stacked = pd.concat(filled, ignore_index=True)
+    return stacked[["effect", *(name for name in stacked if name != "effect")]]

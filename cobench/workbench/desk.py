@@ -1,0 +1,132 @@
+"""A study opened at one term in one language: its derived frames, released, and its labels."""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property, reduce
+from pathlib import Path
+
+import pandas as pd
+
+from cobench import store
+from cobench.effects.estimates import COLUMNS as ESTIMATE_COLUMNS
+from cobench.effects.reasons import reason_in
+from cobench.errors import StageMissingError
+from cobench.monitor.standards import bundled_standards
+from cobench.release import Released, release_estimates
+from cobench.show import Displayed, Labels, guard_display, say, study_labels, use_theme
+from cobench.study import Study, Term, find_study, load_study
+
+NEWEST = "newest"
+
+
+def open_study(path: str | Path = ".", term: str = NEWEST, language: str = "zh") -> Desk:
+    """Open the study at or above ``path`` at ``term`` (the newest one by default).
+
+    In JupyterLab whatever is missing or out of date is read and computed first and kept; during a scheduled
+    run it has been computed already, and raw display is refused from here on.
+
+    Raises
+    ------
+    StudyFileError, UnknownTermError
+        When ``study.toml`` or the term isn't as declared.
+    StageMissingError
+        During a run, when the term stage isn't there.
+    """
+    study = load_study(find_study(path))
+    opened = study.newest_term() if term == NEWEST else study.term(term)
+    guard_display()
+    use_theme(language)
+    if os.environ.get("COBENCH_RUN") == "1":
+        if store.stage_key(study, opened.id) is None:
+            raise StageMissingError(
+                en=f"term {opened.id} has not been computed; run `cobench run {opened.id}`",
+                zh=f"学期 {opened.id} 尚未计算；请运行 `cobench run {opened.id}`",
+            )
+    else:
+        from cobench.workbench.prepare import bring_up_to_date
+
+        bring_up_to_date(study, opened.id)
+    return Desk(study, opened, language)
+
+
+def together(parts: Iterable[Displayed]) -> Displayed:
+    """Several pieces of a page as one."""
+    return reduce(operator.add, parts)
+
+
+@dataclass(frozen=True, eq=False)
+class Desk:
+    """An open study. Frames are read when asked for; estimates come out released."""
+
+    study: Study
+    term: Term
+    language: str
+    _frames: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)
+
+    @property
+    def min_cell(self) -> int:
+        """Threshold below which a cell about people is hidden."""
+        return self.study.release.min_cell
+
+    def derived(self, name: str) -> pd.DataFrame:
+        """A derived frame of the term; not released, so it can't be shown during a run."""
+        if name not in self._frames:
+            self._frames[name] = store.read_stage(self.study, self.term.id, name)
+        return self._frames[name]
+
+    def stored(self, name: str) -> pd.DataFrame:
+        """A stored table of the term; not released."""
+        if name not in self._frames:
+            self._frames[name] = store.read_table(self.study, name, [self.term.id])
+        return self._frames[name]
+
+    def say(self, key: str, **slots: object) -> str:
+        """A fixed phrase in the desk's language."""
+        return say(key, self.language, **slots)
+
+    def has(self, name: str) -> bool:
+        """Whether the term stage holds a frame ``name`` (a study of one table has no visit logs)."""
+        try:
+            self.derived(name)
+        except StageMissingError:
+            return False
+        return True
+
+    def effects(self, treatment: str | None = None) -> Released:
+        """The term's estimates (of one treatment), small arms hidden."""
+        return self._estimates(self.derived("estimates"), treatment)
+
+    def last_term_effects(self) -> Released | None:
+        """Estimates of the declared baseline term, if that term has been evaluated."""
+        if self.term.baseline is None:
+            return None
+        try:
+            frame = store.read_stage(self.study, self.term.baseline, "estimates")
+        except StageMissingError:
+            return None
+        return self._estimates(frame, None) if len(frame) else None
+
+    def _estimates(self, frame: pd.DataFrame, treatment: str | None) -> Released:
+        rows = frame if len(frame) else pd.DataFrame(columns=ESTIMATE_COLUMNS)
+        if treatment is not None:
+            rows = rows[rows["treatment"] == treatment].reset_index(drop=True)
+        rows = rows.assign(reason=[reason_in(reason, self.language) for reason in rows["reason"]])
+        return release_estimates(rows, min_cell=self.min_cell)
+
+    @cached_property
+    def labels(self) -> Labels:
+        """Labels of the study and of what cobench brings."""
+        named = {code: {"zh": name, "en": f"{code} {name}"} for code, name in self.schools.items()}
+        return study_labels(
+            self.study, standard={each.id: each.label for each in bundled_standards()}, school=named
+        )
+
+    @cached_property
+    def schools(self) -> dict[str, str]:
+        """Names of the term's schools by id."""
+        frame = store.read_table(self.study, "schools", [self.term.id])
+        return dict(zip(frame["school"], frame["name"], strict=True)) if len(frame) else {}

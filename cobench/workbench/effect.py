@@ -1,0 +1,284 @@
+"""Parts of the page about one treatment: answer, selection, adjustment, methods, subgroups, checks, appendix."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from cobench.errors import ParameterError
+from cobench.release import Released, release_aggregate, release_table
+from cobench.show import (
+    Displayed,
+    Figure,
+    bullets,
+    download,
+    finding,
+    forest_plot,
+    love_plot,
+    overlap_plot,
+    paragraph,
+    table,
+)
+from cobench.study import Effect
+from cobench.workbench import summary
+from cobench.workbench.desk import Desk, together
+
+METHOD_COLUMNS = [
+    "outcome", "contrast", "population", "method", "estimand", "estimate", "std_error", "conf_low", "conf_high",
+    "p_adjusted", "n_treated", "n_obs", "n_clusters", "ess", "se_type", "role", "evidence",
+]  # fmt: skip
+CHECK_ORDER = {"failed": 0, "errored": 1, "passed": 2, "not_applicable": 3}
+
+
+def chosen(desk: Desk, treatment: str) -> str:
+    """``treatment``, or the first declared one where the notebook is opened without naming one.
+
+    Raises
+    ------
+    ParameterError
+        For a treatment without a declared effect, listing those that have one.
+    """
+    declared = list(dict.fromkeys(effect.treatment for effect in desk.study.effects_in(desk.term.id)))
+    if treatment in declared:
+        return treatment
+    if treatment or not declared:
+        listed = ", ".join(declared) or "-"
+        raise ParameterError(
+            en=f"no effect of {treatment!r} is declared for term {desk.term.id}; declared: {listed}",
+            zh=f"学期 {desk.term.id} 没有声明 {treatment!r} 的效应；已声明：{listed}",
+        )
+    return declared[0]
+
+
+def findings(desk: Desk, treatment: str) -> Displayed:
+    """The answer: a sentence and a badge for every declared effect, confirmatory first."""
+    rows = [row for _, row in summary.primary_effects(desk, treatment).frame.iterrows()]
+    shown = together(finding(row, desk.labels, desk.language) for row in rows)
+    if any(row["role"] == "exploratory" for row in rows):
+        shown += paragraph(desk.say("page.exploratory_note"))
+    return shown
+
+
+def forest(desk: Desk, treatment: str) -> Figure:
+    """All declared effects of the treatment by their primary methods."""
+    return summary.forest(desk, treatment)
+
+
+def selection(desk: Desk, treatment: str) -> Displayed:
+    """Who got it: baseline means of the exposed and of those compared with, before any adjustment."""
+    frame = _balance(desk, treatment)
+    if not len(frame):
+        return paragraph(desk.say("page.no_covariates"))
+    columns = ["contrast", "covariate", "mean_treated", "mean_control", "smd_before"]
+    first = together([paragraph(desk.say("page.selection"))])
+    return first + table(
+        release_aggregate(frame[columns], about="design"),
+        language=desk.language,
+        labels=_covariate_labels(desk, treatment),
+        caption=desk.say("page.selection_caption", outcome=_main_outcome(desk, treatment)),
+        formats={"mean_treated": ".2f", "mean_control": ".2f", "smd_before": ".2f"},
+    )
+
+
+def love(desk: Desk, treatment: str) -> Figure | Displayed:
+    """Love plot of the first declared effect: the contrast with the largest differences before adjustment."""
+    frame = _balance(desk, treatment)
+    if not len(frame):
+        return paragraph(desk.say("page.no_covariates"))
+    worst = frame.assign(size=frame["smd_before"].abs()).groupby("contrast")["size"].max().idxmax()
+    own = frame[frame["contrast"] == worst].reset_index(drop=True)
+    return love_plot(
+        release_aggregate(own[["covariate", "smd_before", "smd_after"]], about="design"),
+        language=desk.language,
+        labels=_covariate_labels(desk, treatment),
+        title=desk.say(
+            "page.love_title",
+            contrast=desk.labels.contrast(treatment, worst, desk.language),
+            before=f"{own['smd_before'].abs().max():.2f}",
+            after=f"{own['smd_after'].abs().max():.2f}",
+        ),
+    )
+
+
+def balance(desk: Desk, treatment: str) -> Displayed:
+    """Balance after adjustment with the verdict of the What Works Clearinghouse."""
+    frame = _balance(desk, treatment)
+    if not len(frame):
+        return paragraph(desk.say("page.no_covariates"))
+    columns = ["contrast", "covariate", "kind", "smd_before", "smd_after", "wwc_before", "wwc_after"]
+    return table(
+        release_aggregate(frame[columns], about="design"),
+        language=desk.language,
+        labels=_covariate_labels(desk, treatment),
+        caption=desk.say("page.balance_caption", outcome=_main_outcome(desk, treatment)),
+        formats={"smd_before": ".2f", "smd_after": ".2f"},
+        note=desk.say("page.balance_note"),
+    )
+
+
+def overlap(desk: Desk, treatment: str) -> Figure | Displayed:
+    """How far the two groups are comparable at all: propensity scores in both arms."""
+    frame = _of_main_effect(desk, treatment, "overlap")
+    if not len(frame):
+        return paragraph(desk.say("page.no_overlap_plot"))
+    own = frame[frame["contrast"] == frame["contrast"].iloc[0]]
+    released = release_table(
+        own[["arm", "low", "high", "n", "density"]].reset_index(drop=True),
+        counts="n",
+        values=["density"],
+        min_cell=desk.min_cell,
+        kind="figure-data",
+    )
+    return overlap_plot(released, language=desk.language, labels=desk.labels)
+
+
+def methods(desk: Desk, treatment: str) -> Displayed:
+    """Every declared method side by side: naive first in mind, adjusted beside it, with what each rests on."""
+    released = (
+        desk.effects(treatment).where(summary.everybody).sorted(["outcome", "contrast", "population", "role"])
+    )
+    return table(
+        released,
+        language=desk.language,
+        labels=desk.labels,
+        caption=desk.say("page.methods"),
+        columns=[name for name in METHOD_COLUMNS if name != "population" or _several_populations(released)],
+        note=desk.say("page.methods_note"),
+    )
+
+
+def subgroups(desk: Desk, treatment: str) -> Figure | Displayed:
+    """Declared subgroups by the primary method; exploratory."""
+    released = desk.effects(treatment).where(lambda frame: ~summary.everybody(frame))
+    if not len(released):
+        return paragraph(desk.say("page.no_subgroups"))
+    return forest_plot(
+        released.sorted(["outcome", "contrast", "subgroup"]), language=desk.language, labels=desk.labels
+    )
+
+
+def checks(desk: Desk, treatment: str) -> Displayed:
+    """Every check: passed, failed, not applicable or errored, each with a sentence; failures first."""
+    frame = desk.derived("checks")
+    frame = frame[frame["effect"].isin([effect.id for effect in _effects(desk, treatment)])]
+    frame = frame.assign(
+        outcome=frame["effect"].map({effect.id: effect.outcome for effect in desk.study.effects}),
+        text=frame[f"text_{desk.language}"],
+        order=frame["status"].map(CHECK_ORDER),
+    ).sort_values(["order", "check", "outcome", "contrast"], kind="stable")
+    same = ["check", "status", "text"]
+    merged = frame.groupby([*same, "order"], sort=False)["outcome"].agg(
+        lambda names: ", ".join(_named(desk, names))
+    )
+    shown = merged.reset_index().sort_values("order", kind="stable")[["check", "status", "outcome", "text"]]
+    return table(
+        release_aggregate(shown.reset_index(drop=True), about="design"),
+        language=desk.language,
+        labels=desk.labels,
+        caption=desk.say("page.checks"),
+    )
+
+
+def specification(desk: Desk, treatment: str) -> Displayed:
+    """What was declared beforehand, word for word from ``study.toml``."""
+    rows = []
+    for effect in _effects(desk, treatment):
+        rows.append(
+            desk.say(
+                "page.specification",
+                outcome=desk.labels.text("outcome", effect.outcome, desk.language),
+                role=desk.labels.text("role", effect.role, desk.language),
+                primary=desk.labels.text("method", effect.primary, desk.language),
+                adjust=", ".join(effect.adjust) or "–",
+                within=", ".join(effect.within) or "–",
+                cluster=effect.cluster or "–",
+                assignment=effect.assignment.source if effect.assignment else desk.say("page.not_assigned"),
+            )
+        )
+    dates = paragraph(
+        desk.say(
+            "page.dates",
+            landmark=desk.term.landmark,
+            exposure_end=desk.term.exposure_end,
+            exam=desk.term.exam,
+        )
+    )
+    return bullets(rows) + dates
+
+
+def flow(desk: Desk, treatment: str) -> Displayed:
+    """From the roster to the analysis of the first declared effect, with who was left out and why."""
+    frame = _of_main_effect(desk, treatment, "flow")
+    if not len(frame):
+        return paragraph(desk.say("page.no_flow"))
+    frame = frame.assign(step=frame[f"text_{desk.language}"])[["contrast", "step", "n", "dropped"]]
+    released = release_table(
+        frame.astype({"n": "float64", "dropped": "float64"}).reset_index(drop=True),
+        counts="n",
+        values=["dropped"],
+        min_cell=desk.min_cell,
+    )
+    return table(
+        released,
+        language=desk.language,
+        labels=_covariate_labels(desk, treatment),
+        caption=desk.say("page.flow", outcome=_main_outcome(desk, treatment)),
+    )
+
+
+def downloads(desk: Desk, treatment: str) -> Displayed:
+    """The page's estimates as files inside the page, for a reviewer."""
+    released = desk.effects(treatment)
+    return together(
+        download(released, f"estimates-{treatment}.{kind}", desk.language) for kind in ("csv", "json")
+    )
+
+
+def _effects(desk: Desk, treatment: str) -> list[Effect]:
+    return [effect for effect in desk.study.effects_in(desk.term.id) if effect.treatment == treatment]
+
+
+def _main_effect(desk: Desk, treatment: str) -> Effect:
+    """The first declared effect with covariates, else the first: the one whose comparison the page draws."""
+    declared = _effects(desk, treatment)
+    return next((effect for effect in declared if effect.adjust), declared[0])
+
+
+def _main_outcome(desk: Desk, treatment: str) -> str:
+    return desk.labels.text("outcome", _main_effect(desk, treatment).outcome, desk.language)
+
+
+def _of_main_effect(desk: Desk, treatment: str, name: str) -> pd.DataFrame:
+    frame = desk.derived(name)
+    return frame[frame["effect"] == _main_effect(desk, treatment).id].reset_index(drop=True)
+
+
+def _balance(desk: Desk, treatment: str) -> pd.DataFrame:
+    return _of_main_effect(desk, treatment, "balance")
+
+
+def _covariate_labels(desk: Desk, treatment: str):
+    """Labels of contrasts and covariates, lagged outcomes and categories among them."""
+    names = {}
+    for outcome in (*desk.study.outcomes.values(), *desk.study.scales.values()):
+        label = outcome.label
+        names[f"{outcome.id}@baseline"] = {"zh": f"{label.zh}（上学期）", "en": f"{label.en}, last term"}
+    for category in desk.study.categories:
+        names[f"category:{category.id}"] = {"zh": category.label.zh, "en": category.label.en}
+    for each in desk.study.treatments.values():
+        names[f"{each.id}:history"] = {
+            "zh": f"此前{each.label.zh}次数",
+            "en": f"earlier contacts: {each.label.en}",
+        }
+    contrasts = {
+        level.id: {code: desk.labels.contrast(treatment, level.id, code) for code in ("zh", "en")}
+        for level in desk.study.treatments[treatment].levels
+    }
+    return desk.labels.add("covariate", names).add("contrast", contrasts)
+
+
+def _several_populations(released: Released) -> bool:
+    return released.frame["population"].nunique() > 1
+
+
+def _named(desk: Desk, outcomes: pd.Series) -> list[str]:
+    return [desk.labels.text("outcome", name, desk.language) for name in dict.fromkeys(outcomes)]

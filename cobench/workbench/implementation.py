@@ -1,0 +1,241 @@
+"""Parts of the implementation page: standards, coverage by mode, families not reached, lectures."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from cobench.monitor.coverage import MODES
+from cobench.monitor.standards import VERDICTS, chosen_standards, conflicts
+from cobench.release import Released, release_aggregate, release_table
+from cobench.release.stacking import stacked
+from cobench.show import Displayed, Figure, bullets, coverage_dots, coverage_map, paragraph, table
+from cobench.workbench.desk import Desk
+
+STANDARD_COLUMNS = ["school", "standard", "unit", "n_met", "n_units", "share", "verdict"]
+
+
+def lede(desk: Desk) -> Displayed:
+    """What was done this term, in one paragraph."""
+    reach = desk.derived("reach")
+    lectures = desk.derived("lectures")
+    invited = int(lectures["n_invited"].sum())
+    return paragraph(
+        desk.say(
+            "page.implementation_lede",
+            students=f"{int(reach['n_students'].sum()):,}",
+            at_home=_percent(reach["n_at_home"].sum(), reach["n_with_log"].sum()),
+            any_mode=_percent(reach["n_any"].sum(), reach["n_with_log"].sum()),
+            lectures=len(lectures),
+            present=_percent(lectures["n_present"].sum(), invited),
+        )
+    )
+
+
+def standards_summary(desk: Desk) -> Displayed:
+    """Schools by verdict for each chosen standard."""
+    judged = desk.derived("standards")
+    counted = judged.groupby(["standard", "verdict"]).size().unstack(fill_value=0)
+    counted = counted.reindex(columns=list(VERDICTS), fill_value=0)
+    counted = counted.assign(n_judged=counted[["met", "not_met"]].sum(axis=1)).reset_index()
+    return table(
+        release_aggregate(counted, about="rules"),
+        language=desk.language,
+        labels=desk.labels,
+        caption=desk.say("page.standards_summary"),
+        columns=["standard", "met", "n_judged", "not_met", "not_yet_due", "no_data"],
+    )
+
+
+def standards_released(desk: Desk, school: str | None = None) -> Released:
+    """Every school and standard: verdict, numerator and denominator.
+
+    Counts of classes and activities are about things; counts of students pass the threshold.
+    """
+    judged = desk.derived("standards").astype({"n_units": "float64", "n_met": "float64"})
+    judged = judged.assign(share=judged["n_met"] / judged["n_units"])
+    if school is not None:
+        judged = judged[judged["school"] == school]
+    about_children = judged["unit"] == "student"
+    things = release_aggregate(
+        judged.loc[~about_children, STANDARD_COLUMNS].reset_index(drop=True), about="events"
+    )
+    children = release_table(
+        judged.loc[about_children, STANDARD_COLUMNS].reset_index(drop=True),
+        counts="n_units",
+        values=[],
+        shares={"share": ("n_met", "n_units")},
+        min_cell=desk.min_cell,
+    )
+    return stacked(things, children)
+
+
+def standards_map(desk: Desk) -> Figure:
+    """Schools by standards, worst first."""
+    return coverage_map(
+        standards_released(desk), language=desk.language, labels=desk.labels, verdict="verdict"
+    )
+
+
+def standards_conflicts(desk: Desk) -> Displayed:
+    """Chosen standards that speak of the same thing, the stricter first."""
+    pairs = conflicts(chosen_standards(desk.study.standards))
+    if not pairs:
+        return paragraph(desk.say("page.no_conflicts"))
+    name = {each.id: each.label[desk.language] for each in chosen_standards(desk.study.standards)}
+    return bullets(
+        [desk.say("page.conflict", stricter=name[first], looser=name[second]) for first, second in pairs]
+    )
+
+
+def reach_released(desk: Desk, frame: pd.DataFrame, key: str) -> Released:
+    """Students reached, by mode, a row a ``key``; shares are of students whose class's log arrived."""
+    frame = frame.assign(
+        share_at_home=frame["n_at_home"] / frame["n_with_log"], share_any=frame["n_any"] / frame["n_with_log"]
+    )
+    return release_table(
+        frame[
+            [key, "n_students", "n_with_log", "n_at_home", "n_any", "n_never", "share_at_home", "share_any"]
+        ],
+        counts="n_with_log",
+        values=[],
+        shares={"share_at_home": ("n_at_home", "n_with_log"), "share_any": ("n_any", "n_with_log")},
+        adds_up={"n_with_log": ["n_any", "n_never"]},
+        min_cell=desk.min_cell,
+    )
+
+
+def reach_by_school(desk: Desk) -> Displayed:
+    """Coverage of each school: face to face apart from any mode, and families never reached."""
+    released = reach_released(desk, desk.derived("reach"), "school")
+    return table(
+        released,
+        language=desk.language,
+        labels=desk.labels,
+        caption=desk.say("page.reach"),
+        columns=["school", "n_students", "n_with_log", "share_at_home", "share_any", "n_never"],
+        formats={"share_at_home": "percent", "share_any": "percent"},
+        note=desk.say("page.reach_note"),
+    )
+
+
+def reach_by_mode(desk: Desk) -> Figure:
+    """Share of the district's students reached by each mode."""
+    totals = desk.derived("reach").sum(numeric_only=True)
+    rows = pd.DataFrame(
+        {
+            "mode": [*MODES, "any"],
+            "reached": [totals[f"n_{mode}"] for mode in (*MODES, "any")],
+            "n": totals["n_with_log"],
+        }
+    )
+    rows = rows.assign(share=rows["reached"] / rows["n"])
+    released = release_table(
+        rows, counts="n", values=[], shares={"share": ("reached", "n")}, min_cell=desk.min_cell
+    )
+    return coverage_dots(released, language=desk.language, labels=desk.labels, group="mode")
+
+
+def weeks(desk: Desk) -> Displayed:
+    """How coverage grew over the weeks of the term (every fourth week and the last)."""
+    frame = desk.derived("weeks")
+    wide = frame.pivot(index="week", columns="mode", values="n_reached").reset_index()
+    wide = wide.assign(n_students=frame["n_students"].iloc[0])
+    wide = wide[(wide["week"] % 4 == 0) | (wide["week"] == wide["week"].max())]
+    wide = wide.assign(
+        share_at_home=wide["at_home"] / wide["n_students"], share_any=wide["any"] / wide["n_students"]
+    )
+    released = release_table(
+        wide.reset_index(drop=True),
+        counts="n_students",
+        values=[],
+        shares={"share_at_home": ("at_home", "n_students"), "share_any": ("any", "n_students")},
+        min_cell=desk.min_cell,
+    )
+    return table(
+        released,
+        language=desk.language,
+        labels=desk.labels,
+        caption=desk.say("page.weeks"),
+        columns=["week", "share_at_home", "share_any", "n_students"],
+        formats={"share_at_home": "percent", "share_any": "percent"},
+    )
+
+
+def lectures(desk: Desk, school: str | None = None) -> Displayed:
+    """Lectures by topic with attendance: present of invited."""
+    frame = desk.derived("lectures")
+    if school is not None:
+        frame = frame[frame["school"] == school]
+    by_topic = frame.groupby("topic", sort=True)[["n_invited", "n_present"]].sum()
+    by_topic = by_topic.assign(
+        n_lectures=frame.groupby("topic").size(), share=by_topic["n_present"] / by_topic["n_invited"]
+    ).reset_index()
+    released = release_table(
+        by_topic,
+        counts="n_invited",
+        values=[],
+        shares={"share": ("n_present", "n_invited")},
+        min_cell=desk.min_cell,
+    )
+    return table(
+        released,
+        language=desk.language,
+        labels=desk.labels,
+        caption=desk.say("page.lectures"),
+        columns=["topic", "n_lectures", "n_invited", "n_present", "share"],
+        formats={"share": "percent"},
+    )
+
+
+def key_students(desk: Desk) -> Displayed:
+    """Key students by category: how many, visited at home, reached by anything."""
+    frame = desk.derived("key_students")
+    frame = frame.assign(
+        share_at_home=frame["n_at_home"] / frame["n_students"], share_any=frame["n_any"] / frame["n_students"]
+    )
+    released = release_table(
+        frame,
+        counts="n_students",
+        values=[],
+        shares={"share_at_home": ("n_at_home", "n_students"), "share_any": ("n_any", "n_students")},
+        min_cell=desk.min_cell,
+    )
+    return table(
+        released,
+        language=desk.language,
+        labels=desk.labels,
+        caption=desk.say("page.key_students"),
+        columns=["category", "n_students", "n_at_home", "share_at_home", "share_any"],
+        formats={"share_at_home": "percent", "share_any": "percent"},
+        note=desk.say("page.key_students_note"),
+    )
+
+
+def _percent(part: float, whole: float) -> str:
+    return f"{100 * part / whole:.0f}%" if whole else "–"
+
+
+def lectures_by_school(desk: Desk) -> Released:
+    """Lecture attendance of each school: present of invited."""
+    by_school = desk.derived("lectures").groupby("school", sort=True)[["n_invited", "n_present"]].sum()
+    by_school = by_school.assign(share=by_school["n_present"] / by_school["n_invited"]).reset_index()
+    return release_table(
+        by_school,
+        counts="n_invited",
+        values=[],
+        shares={"share": ("n_present", "n_invited")},
+        min_cell=desk.min_cell,
+    )
+
+
+def reach_by_class(desk: Desk, school: str) -> pd.DataFrame:
+    """Reach of each class of a school, with the class's name; not released."""
+    frame = desk.derived("reach_by_class")
+    own = frame[frame["school"] == school]
+    return own.assign(class_name=[class_name(each, desk) for each in own["class_id"]])
+
+
+def class_name(class_id: str, desk: Desk) -> str:
+    """``S01-2022-2`` as the class is known: entry year and number."""
+    _, entry, number = class_id.rsplit("-", 2)
+    return desk.say("page.class_name", entry=entry, number=number)

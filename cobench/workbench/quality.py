@@ -1,0 +1,203 @@
+"""Parts of the data-quality page: files, rows and rules, linking, answers, scales, missing values, late entries."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from cobench.panel import ENTRY_GRADES
+from cobench.release import release_aggregate, release_table
+from cobench.show import Displayed, paragraph, say, table
+from cobench.workbench.desk import Desk
+
+LATE_DAYS = 14
+
+
+def lede(desk: Desk) -> Displayed:
+    """Files and rows in one sentence."""
+    files = desk.stored("ingest_files")
+    rows_in, accepted = int(files["rows_in"].sum()), int(files["accepted"].sum())
+    return paragraph(
+        desk.say(
+            "page.quality_lede",
+            files=len(files),
+            rows=f"{rows_in:,}",
+            accepted=f"{accepted:,}",
+            quarantined=f"{int(files['quarantined'].sum()):,}",
+            non_data=f"{int(files['non_data'].sum()):,}",
+        )
+    )
+
+
+def files(desk: Desk) -> Displayed:
+    """Files by kind: how many, how read, rows in and where they went."""
+    frame = desk.stored("ingest_files")
+    by_kind = frame.groupby(["kind", "how_read"], sort=True)[
+        ["rows_in", "accepted", "quarantined", "non_data"]
+    ].sum()
+    by_kind = by_kind.assign(n_files=frame.groupby(["kind", "how_read"]).size()).reset_index()
+    columns = ["kind", "how_read", "n_files", "rows_in", "accepted", "quarantined", "non_data"]
+    return table(
+        release_aggregate(by_kind[columns], about="files"),
+        language=desk.language,
+        labels=desk.labels,
+        caption=desk.say("page.files"),
+        note=desk.say("page.files_note"),
+    )
+
+
+def rules(desk: Desk) -> Displayed:
+    """Rows put aside or recognised as no data, by rule, with the way out."""
+    frame = desk.stored("ingest_rules")
+    if not len(frame):
+        return paragraph(desk.say("page.no_rules"))
+    hint = f"hint_{desk.language}"
+    counted = frame.groupby(["outcome", "rule", hint], sort=True)["rows"].sum().reset_index()
+    counted = counted.rename(columns={hint: "hint"})
+    return table(
+        release_aggregate(counted[["outcome", "rule", "rows", "hint"]], about="rules"),
+        language=desk.language,
+        labels=desk.labels.add(
+            "outcome", {key: _both(f"rule_outcome.{key}") for key in ("quarantined", "non_data")}
+        ),
+        caption=desk.say("page.rules"),
+        columns=["outcome", "rule", "rows", "hint"],
+    )
+
+
+def linking(desk: Desk) -> Displayed:
+    """Share of rows about children that could be linked to the roster, by kind of file."""
+    frame = desk.stored("ingest_links")
+    if not len(frame):
+        return paragraph(desk.say("page.no_links"))
+    by_role = frame.groupby("role", sort=True)[["n", "linked"]].sum().reset_index()
+    by_role = by_role.assign(share=by_role["linked"] / by_role["n"])
+    return table(
+        release_aggregate(by_role[["role", "n", "linked", "share"]], about="rules"),
+        language=desk.language,
+        labels=desk.labels,
+        caption=desk.say("page.linking"),
+        columns=["role", "n", "linked", "share"],
+        formats={"share": "percent"},
+    )
+
+
+def answers(desk: Desk) -> Displayed:
+    """Who answered each questionnaire: students with an answer out of those enrolled, by school stage."""
+    enrolments = desk.stored("enrolments")
+    roster = enrolments[enrolments["status"].isin(["enrolled", "transferred_in"])].drop_duplicates("student")
+    stages = desk.stored("schools").set_index("school")["stage"]
+    roster = roster.assign(stage=roster["school"].map(stages))
+    responses = desk.stored("responses")
+    rows = []
+    for instrument, own in responses.groupby("instrument", sort=True):
+        asked = roster[roster["grade"] >= 4] if own["respondent"].iloc[0] == "student" else roster
+        answered = asked["student"].isin(own.loc[own["value"].notna(), "student"])
+        counted = asked.assign(n_answered=answered).groupby("stage")["n_answered"].agg(["sum", "size"])
+        for stage, (n_answered, n_asked) in counted.iterrows():
+            rows.append((instrument, stage, n_asked, n_answered))
+    frame = pd.DataFrame(rows, columns=["instrument", "stage", "n_asked", "n_answered"])
+    frame = frame.assign(share=frame["n_answered"] / frame["n_asked"])
+    released = release_table(
+        frame,
+        counts="n_asked",
+        values=[],
+        shares={"share": ("n_answered", "n_asked")},
+        min_cell=desk.min_cell,
+    )
+    return table(
+        released,
+        language=desk.language,
+        labels=desk.labels,
+        caption=desk.say("page.answers"),
+        columns=["instrument", "stage", "n_asked", "n_answered", "share"],
+        formats={"share": "percent"},
+    )
+
+
+def scales(desk: Desk) -> Displayed:
+    """Alpha, mean and spread of every declared scale."""
+    frame = desk.derived("reliability")
+    now = frame[frame["term"] == desk.term.id].drop(columns="term").reset_index(drop=True)
+    released = release_table(now, counts=["n_started", "n_scored", "n_complete"], min_cell=desk.min_cell)
+    return table(
+        released,
+        language=desk.language,
+        labels=desk.labels,
+        caption=desk.say("page.scales"),
+        columns=["scale", "n_items", "n_started", "n_scored", "n_complete", "alpha", "mean", "sd"],
+        formats={"alpha": ".2f", "mean": ".2f", "sd": ".2f"},
+        note=desk.say("page.scales_note"),
+    )
+
+
+def missing(desk: Desk) -> Displayed:
+    """Outcomes of the term by reason for which they are missing."""
+    outcomes = desk.stored("outcomes")
+    reason = outcomes["missing_reason"].where(outcomes["value"].isna())
+    counted = outcomes.assign(reason=reason.fillna("measured")).groupby(["measure", "reason"]).size()
+    wide = counted.unstack(fill_value=0)
+    long = wide.stack().rename("n").reset_index()
+    long = long[long["n"] > 0].reset_index(drop=True)
+    released = release_table(long, counts="n", values=[], min_cell=desk.min_cell)
+    return table(
+        released,
+        language=desk.language,
+        labels=desk.labels.add("reason", {key: _both(f"missing.{key}") for key in _REASONS}),
+        caption=desk.say("page.missing"),
+        columns=["measure", "reason", "n"],
+    )
+
+
+def baselines(desk: Desk) -> Displayed:
+    """Students with a baseline of each outcome, and why the others have none."""
+    panel = desk.derived("panel")
+    rows = []
+    for outcome in desk.study.outcomes:
+        reasons = panel[f"{outcome}@baseline:reason"].fillna("measured").value_counts()
+        rows += [(outcome, reason, n) for reason, n in reasons.items()]
+    frame = pd.DataFrame(rows, columns=["outcome", "reason", "n"]).sort_values(["outcome", "reason"])
+    released = release_table(frame.reset_index(drop=True), counts="n", values=[], min_cell=desk.min_cell)
+    return table(
+        released,
+        language=desk.language,
+        labels=desk.labels.add("reason", {key: _both(f"missing.{key}") for key in _REASONS}),
+        caption=desk.say("page.baselines"),
+        note=desk.say("page.baselines_note", grades=", ".join(map(str, ENTRY_GRADES))),
+    )
+
+
+def late_entries(desk: Desk) -> Displayed:
+    """Contacts entered long after their date; not applicable where no entry date was kept."""
+    contacts = desk.stored("contacts")
+    known = contacts[contacts["entered_at"].notna()]
+    if not len(known):
+        return paragraph(desk.say("page.late_not_applicable"))
+    late = (known["entered_at"].dt.normalize() - known["date"]).dt.days > LATE_DAYS
+    frame = known.assign(late=late).groupby("mode", sort=True)["late"].agg(["sum", "size"]).reset_index()
+    frame = frame.set_axis(["mode", "n_late", "n"], axis=1)
+    frame = frame.assign(share=frame["n_late"] / frame["n"])
+    released = release_table(
+        frame, counts="n", values=[], shares={"share": ("n_late", "n")}, min_cell=desk.min_cell
+    )
+    return table(
+        released,
+        language=desk.language,
+        labels=desk.labels,
+        caption=desk.say("page.late", days=LATE_DAYS),
+        columns=["mode", "n", "n_late", "share"],
+        formats={"share": "percent"},
+    )
+
+
+_REASONS = ("measured", "absent", "exempt", "deferred", "blank", "entry_grade", "not_measured")
+
+
+def _both(key: str) -> dict[str, str]:
+    return {language: say(key, language) for language in ("zh", "en")}
+
+
+def roster_flow(desk: Desk) -> Displayed:
+    """From the rosters to the panel."""
+    frame = desk.derived("roster_flow")
+    released = release_table(frame, counts="n_students", values=[], min_cell=desk.min_cell)
+    return table(released, language=desk.language, labels=desk.labels, caption=desk.say("page.roster_flow"))

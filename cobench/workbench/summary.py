@@ -1,0 +1,141 @@
+"""Parts of the summary: what was done, what it did, how sure, what next."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from cobench.release import Released, release_aggregate
+from cobench.show import (
+    Displayed,
+    Figure,
+    bullets,
+    detected,
+    effect_sentence,
+    evidence_badge,
+    finding,
+    forest_plot,
+    paragraph,
+    table,
+)
+from cobench.workbench import implementation
+from cobench.workbench.desk import Desk, together
+
+
+def primary_effects(desk: Desk, treatment: str | None = None) -> Released:
+    """Each declared effect by its primary method, on everybody: confirmatory first."""
+    return (
+        desk.effects(treatment)
+        .where(lambda frame: everybody(frame) & (frame["role"] != "robustness"))
+        .sorted(["role", "treatment", "outcome", "contrast"])
+    )
+
+
+def everybody(frame: pd.DataFrame) -> pd.Series:
+    """Rows that are not about a subgroup."""
+    return frame["subgroup"].fillna("").isin(["", "all"])
+
+
+def confirmatory(desk: Desk, treatment: str | None = None) -> Released:
+    """The effects that were declared as confirmatory."""
+    return primary_effects(desk, treatment).where(lambda frame: frame["role"] == "confirmatory")
+
+
+def lede(desk: Desk) -> Displayed:
+    """The page in a few sentences."""
+    rows = [row for _, row in confirmatory(desk).frame.iterrows()]
+    estimated = [row for row in rows if row["status"] == "ok"]
+    found = [row for row in estimated if detected(row) and not row["p_adjusted"] >= 0.05]
+    parts = [] if not desk.has("reach") else [implementation.lede(desk).text]
+    parts.append(
+        desk.say(
+            "page.summary_counts", total=len(rows), detected=len(found), unanswered=len(rows) - len(estimated)
+        )
+    )
+    weakest = {row["evidence"] for row in estimated}
+    if weakest & {"adjusted_association", "descriptive"}:
+        parts.append(desk.say("page.summary_caution"))
+    return paragraph(" ".join(parts) if desk.language == "en" else "".join(parts))
+
+
+def findings(desk: Desk, treatment: str | None = None) -> Displayed:
+    """A sentence with its badge for every confirmatory effect."""
+    rows = [row for _, row in confirmatory(desk, treatment).frame.iterrows()]
+    if not rows:
+        return paragraph(desk.say("page.no_confirmatory"))
+    return together(finding(row, desk.labels, desk.language) for row in rows)
+
+
+def forest(desk: Desk, treatment: str | None = None) -> Figure:
+    """All declared effects, primary method, with their evidence."""
+    return forest_plot(primary_effects(desk, treatment), language=desk.language, labels=desk.labels)
+
+
+def since_last_term(desk: Desk) -> Displayed:
+    """Primary estimates of this term beside those of the last, and what changed between them."""
+    before = desk.last_term_effects()
+    if before is None or not len(before):
+        return paragraph(desk.say("page.no_last_term"))
+    keys = ["treatment", "contrast", "outcome", "population", "method"]
+    now = primary_effects(desk).frame[[*keys, "estimate"]]
+    then = before.frame
+    then = then[everybody(then) & (then["role"] != "robustness")][[*keys, "estimate"]]
+    both = now.merge(then, on=keys, how="inner", suffixes=("", "_before"), validate="1:1")
+    both = both.assign(change=both["estimate"] - both["estimate_before"])
+    columns = ["treatment", "contrast", "outcome", "estimate_before", "estimate", "change"]
+    return table(
+        release_aggregate(both[columns], about="design"),
+        language=desk.language,
+        labels=desk.labels,
+        caption=desk.say("page.since_last_term"),
+        note=desk.say("page.since_last_term_note"),
+    )
+
+
+def unanswered(desk: Desk) -> Displayed:
+    """What can't be answered this term, with the reason."""
+    rows = primary_effects(desk).where(lambda frame: frame["status"] == "not_estimable").frame
+    if not len(rows):
+        return paragraph(desk.say("page.all_answered"))
+    return bullets(effect_sentence(row, desk.labels, desk.language) for _, row in rows.iterrows())
+
+
+def evidence_key(desk: Desk) -> Displayed:
+    """What each badge means."""
+    kinds = ("randomised", "quasi_experimental", "adjusted_association", "descriptive", "not_estimable")
+    rows = [(evidence_badge(kind, desk.language), desk.say(f"evidence_why.{kind}")) for kind in kinds]
+    html = "".join(f"<dt>{badge}</dt><dd>{why}</dd>" for badge, why in rows)
+    text = "\n".join(
+        f"{desk.say(f'evidence.{kind}')}: {why}" for kind, (_, why) in zip(kinds, rows, strict=True)
+    )
+    return Displayed(f'<dl class="evidence-key">{html}</dl>', text)
+
+
+def school_overview(desk: Desk) -> pd.DataFrame | None:
+    """Released headline figures of each school for the index; None for a study without schools."""
+    if not desk.has("reach"):
+        return None
+    reach = implementation.reach_released(desk, desk.derived("reach"), "school").frame
+    lectures = implementation.lectures_by_school(desk).frame
+    judged = implementation.standards_released(desk).frame
+    settled = judged[judged["verdict"].isin(["met", "not_met"])]
+    counted = settled.groupby("school")["verdict"].agg(
+        standards_met=lambda verdict: (verdict == "met").sum(), standards_judged="size"
+    )
+    frame = reach[["school", "share_at_home"]].rename(columns={"share_at_home": "visit_coverage"})
+    frame = frame.merge(lectures[["school", "share"]], on="school", how="left", validate="1:1")
+    frame = frame.rename(columns={"share": "lecture_attendance"}).join(counted, on="school")
+    return frame.assign(name=frame["school"].map(desk.schools))
+
+
+def standards(desk: Desk) -> Displayed | Figure:
+    """Schools by standards, worst first; a study without schools has none."""
+    if not desk.has("standards"):
+        return paragraph(desk.say("page.no_records"))
+    return implementation.standards_map(desk)
+
+
+def key_students(desk: Desk) -> Displayed:
+    """Key students: how many, visited at home, reached by anything."""
+    if not desk.has("key_students"):
+        return paragraph(desk.say("page.no_records"))
+    return implementation.key_students(desk)
