@@ -16,10 +16,10 @@ evaluate: $(STAMP)
 test: $(TEST_STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -n 2
 	$(BIN)/cobench demo --if-empty
 	$(BIN)/cobench prepare
-	$(BIN)/python -m pytest --nbval -p no:cacheprovider -n 2 notebooks
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --nbval-lax -p no:cacheprovider notebooks
 
 lab: $(STAMP)
 	$(BIN)/cobench demo --if-empty

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import types
 import typing
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
@@ -22,6 +23,11 @@ class Text:
         return self.zh if language == "zh" else self.en
 
 
+@functools.cache
+def _hints(cls: type) -> dict[str, object]:
+    return typing.get_type_hints(cls)
+
+
 def key_of(field: Field) -> str:
     """The TOML key of a dataclass field (``from`` can't be a Python name)."""
     return field.metadata.get("key", field.name)
@@ -37,7 +43,7 @@ def build(cls: type, data: object, path: str):
     """
     if not isinstance(data, dict):
         raise _wrong_type(path, _TABLE, data)
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     declared = {key_of(field): field for field in fields(cls) if not field.metadata.get("computed")}
     for key in data:
         if key not in declared:

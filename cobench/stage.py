@@ -247,6 +247,7 @@ def _population(frame: pd.DataFrame, effect: Effect) -> pd.DataFrame:
 def _check_rows(checks: tuple[Check, ...]) -> pd.DataFrame:
     rows = [
         {
+            "contrast": check.contrast,
             "check": check.name,
             "status": check.status,
             "text_zh": check.text["zh"],

@@ -156,12 +156,6 @@ def test_a_value_outside_a_list_is_refused_with_the_list(value):
     assert "one, two" in caught.value.zh
 
 
-def test_a_truth_value_is_not_the_number_one_even_where_one_is_allowed():
-    assert convert(Literal[1, 2], 1, "n") == 1
-    with pytest.raises(StudyFileError):
-        convert(Literal[1, 2], True, "n")
-
-
 def test_not_allowed_suggests_the_nearest():
     assert "did you mean school?" in not_allowed("within", "shcool", ["school", "grade"]).en
 

@@ -180,7 +180,9 @@ def _enrol(seed: int, classes: pd.DataFrame, n_students: int) -> np.ndarray:
 
 def _to_junior(rng: np.random.Generator, classes: pd.DataFrame, old: np.ndarray) -> np.ndarray:
     """Neighbouring primary schools feed neighbouring junior schools, with some mixing."""
-    new = np.flatnonzero(((classes["stage"] == "junior") & (classes["entry"] == TERMS[-1].school_year)).to_numpy())
+    new = np.flatnonzero(
+        ((classes["stage"] == "junior") & (classes["entry"] == TERMS[-1].school_year)).to_numpy()
+    )
     school = classes["school_index"].to_numpy()[old]
     order = np.argsort(school + rng.normal(0, 1.5, len(old)), kind="stable")
     slots = new[np.arange(len(old)) * len(new) // max(len(old), 1)]
@@ -194,7 +196,9 @@ def _to_junior(rng: np.random.Generator, classes: pd.DataFrame, old: np.ndarray)
     return placed
 
 
-def _move(seed: int, classes: pd.DataFrame, class_of: np.ndarray) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
+def _move(
+    seed: int, classes: pd.DataFrame, class_of: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
     """Arrivals, departures, suspensions and changes of school, about one child in a hundred a term."""
     rng = stream(seed, "moves")
     class_of = class_of.copy()
@@ -212,11 +216,15 @@ def _move(seed: int, classes: pd.DataFrame, class_of: np.ndarray) -> tuple[np.nd
         if term:
             for person in moved:
                 old = class_of[term, person]
-                same = (classes["stage"] == classes["stage"][old]) & (classes["entry"] == classes["entry"][old])
+                same = (classes["stage"] == classes["stage"][old]) & (
+                    classes["entry"] == classes["entry"][old]
+                )
                 others = np.flatnonzero(same.to_numpy() & (school != school[old]))
                 if len(others) and class_of[term - 1, person] == old:
                     new = rng.choice(others)
-                    class_of[term:, person] = np.where(class_of[term:, person] == old, new, class_of[term:, person])
+                    class_of[term:, person] = np.where(
+                        class_of[term:, person] == old, new, class_of[term:, person]
+                    )
                     status[term, person] = ARRIVED
                     movers.append((term, person, old))
         n_in = max(1, round(0.004 * len(here)))

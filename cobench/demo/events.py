@@ -30,7 +30,10 @@ def draw_events(seed: int, district: District, term: int) -> pd.DataFrame:
     for index, school in enumerate(district.schools["school"]):
         n_lectures = rng.choice([1, 2, 3], p=[0.3, 0.5, 0.2])
         n_guidance = 1 if index in (4, 9) else rng.choice([2, 3], p=[0.7, 0.3])
-        topics = [*rng.permutation(LECTURE_TOPICS)[:n_lectures], *rng.permutation(GUIDANCE_TOPICS)[:n_guidance]]
+        topics = [
+            *rng.permutation(LECTURE_TOPICS)[:n_lectures],
+            *rng.permutation(GUIDANCE_TOPICS)[:n_guidance],
+        ]
         dates = np.sort(rng.choice(window, n_lectures + n_guidance, replace=False))
         for position, topic in enumerate(topics):
             lecture = position < n_lectures
@@ -76,11 +79,11 @@ def draw_attendance(
     school = district.school_of(term)
     family = (
         rng.normal(0, 0.3, len(district.schools))[school]
-        + 0.7 * filled(observed.involvement)
+        + 0.45 * filled(observed.involvement)
         + 0.15 * filled(observed.relation)
         - 0.3 * district.people["boarding"].to_numpy()
         + district.categories @ np.array([-0.4, -0.2, -0.3, 0.1, 0.0])
-        - 0.3
+        - 0.8
     )
     blocks = []
     lectures = events[events["kind"] == "lecture"]
@@ -116,7 +119,9 @@ def canonical_attendance(district: District, term: int, attendance: pd.DataFrame
             "event": kept["event"].to_numpy(),
             "term": TERMS[term].id,
             "student": district.people["student"].to_numpy()[kept["person"].to_numpy()],
-            "school": district.schools["school"].to_numpy()[district.classes["school_index"].to_numpy()[place]],
+            "school": district.schools["school"].to_numpy()[
+                district.classes["school_index"].to_numpy()[place]
+            ],
             "class_id": district.classes["class_id"].to_numpy()[place],
             "invited": True,
             "present": kept["present"].to_numpy(),

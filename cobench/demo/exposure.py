@@ -14,6 +14,9 @@ from cobench.study import Term
 
 _RATES = {URGENT: 0.02, TARGETED: 0.12, AT_HOME: 0.18, REMOTE: 0.20}
 _CATEGORY_PULL = np.array([0.6, 0.5, 0.5, 0.8, 0.9])
+THOROUGH_SCHOOL = 2
+"""The school that reaches every family by the end of the year."""
+
 _MODES = ("at_home", "phone", "wechat", "video", "at_school")
 _TRIGGERS = ("routine", "targeted", "urgent")
 _ROLES = ("class_teacher", "subject_teacher", "leader")
@@ -54,7 +57,9 @@ def draw(rng: np.random.Generator, score: np.ndarray, among: np.ndarray, rate: f
     return among & (rng.random(len(score)) < 1 / (1 + np.exp(-score - low)))
 
 
-def assign_levels(seed: int, district: District, term: int, observed: Observed, history: np.ndarray) -> np.ndarray:
+def assign_levels(
+    seed: int, district: District, term: int, observed: Observed, history: np.ndarray
+) -> np.ndarray:
     """Exposure level of every active child in a term; shape (P,), indices into ``LEVELS``.
 
     A child new to its school is not yet known there: marks, answers and earlier visits don't count.
@@ -145,7 +150,10 @@ def draw_contacts(seed: int, district: District, term: int, level: np.ndarray) -
         ignore_index=True,
     )
     rows = rows.assign(class_index=district.class_of[term][rows["person"].to_numpy()])
-    rows = rows.assign(teacher_role=_roles(rng, rows), minutes=_minutes(rng, rows["mode"].to_numpy()))
+    thorough = district.classes["school_index"].to_numpy()[rows["class_index"]] == THOROUGH_SCHOOL
+    rows = rows.assign(
+        teacher_role=_roles(rng, rows, thorough), minutes=_minutes(rng, rows["mode"].to_numpy())
+    )
     rows = rows[~rows.duplicated(["person", "date"])].reset_index(drop=True)
     rows = _with_pairs(rng, rows)
     rows = rows.assign(entered_at=_entered(seed, rng, district, when, rows))
@@ -154,7 +162,13 @@ def draw_contacts(seed: int, district: District, term: int, level: np.ndarray) -
 
 def _rows(people: np.ndarray, dates: np.ndarray, mode: np.ndarray, trigger, kind: str) -> pd.DataFrame:
     return pd.DataFrame(
-        {"person": people, "date": dates.astype("datetime64[s]"), "mode": mode, "trigger": trigger, "kind": kind}
+        {
+            "person": people,
+            "date": dates.astype("datetime64[s]"),
+            "mode": mode,
+            "trigger": trigger,
+            "kind": kind,
+        }
     )
 
 
@@ -182,7 +196,9 @@ def _exposure_rows(rng: np.random.Generator, when: Term, level: np.ndarray) -> p
     contacted = np.concatenate([who[each] for each in (REMOTE, AT_HOME, TARGETED, URGENT)])
     add(_repeat(rng, contacted, 0.35), remote, remote_chances, 0, "extra")
     holidays = holiday_days(when)
-    holidays = holidays[(holidays > np.datetime64(when.landmark)) & (holidays <= np.datetime64(when.exposure_end))]
+    holidays = holidays[
+        (holidays > np.datetime64(when.landmark)) & (holidays <= np.datetime64(when.exposure_end))
+    ]
     people = contacted[rng.random(len(contacted)) < 0.02]
     if len(holidays):
         mode = rng.choice(remote, len(people), p=remote_chances)
@@ -197,14 +213,18 @@ def _unrelated_rows(
     when = TERMS[term]
     early = np.flatnonzero(can_reach & (rng.random(len(level)) < 0.04))
     mode = rng.choice([0, 1, 2], len(early), p=[0.2, 0.4, 0.4])
-    before = _rows(early, rng.choice(open_days(when, when.start, when.landmark), len(early)), mode, 0, "before_landmark")
+    before = _rows(
+        early, rng.choice(open_days(when, when.start, when.landmark), len(early)), mode, 0, "before_landmark"
+    )
     chance = np.full(len(level), 0.04)
     if term % 2:
         # One school makes its yearly round complete by telephone just before the year's deadline.
-        chance[(district.school_of(term) == 2) & (level == NONE)] = 0.97
+        chance[(district.school_of(term) == THOROUGH_SCHOOL) & (level == NONE)] = 1.0
     late = np.flatnonzero(can_reach & (rng.random(len(level)) < chance))
     mode = rng.choice([1, 2], len(late), p=[0.7, 0.3])
-    end = _rows(late, rng.choice(open_days(when, after(when.exposure_end), when.exam), len(late)), mode, 0, "late")
+    end = _rows(
+        late, rng.choice(open_days(when, after(when.exposure_end), when.exam), len(late)), mode, 0, "late"
+    )
     return pd.concat([before, end], ignore_index=True)
 
 
@@ -221,9 +241,10 @@ def _summer_rows(
     return _rows(people, dates, np.zeros(len(people), dtype=int), 0, "summer")
 
 
-def _roles(rng: np.random.Generator, rows: pd.DataFrame) -> np.ndarray:
+def _roles(rng: np.random.Generator, rows: pd.DataFrame, thorough: np.ndarray) -> np.ndarray:
+    """Who visited; in a thorough school always the class teacher."""
     drawn = rng.choice(3, len(rows), p=[0.86, 0.11, 0.03])
-    return np.where(rows["kind"].isin(["late", "summer"]), 0, drawn)
+    return np.where(rows["kind"].isin(["late", "summer"]) | thorough, 0, drawn)
 
 
 def _minutes(rng: np.random.Generator, mode: np.ndarray) -> np.ndarray:
@@ -237,9 +258,10 @@ def _with_pairs(rng: np.random.Generator, rows: pd.DataFrame) -> pd.DataFrame:
     """Let some neighbouring rows of one class share date, role and minutes: two children on one line."""
     order = rows.sort_values(["class_index", "mode", "trigger", "kind"], kind="stable").index.to_numpy()
     ordered = rows.loc[order]
-    same = (ordered[["class_index", "mode", "trigger", "kind"]].to_numpy()[1:] == ordered[
-        ["class_index", "mode", "trigger", "kind"]
-    ].to_numpy()[:-1]).all(axis=1)
+    same = (
+        ordered[["class_index", "mode", "trigger", "kind"]].to_numpy()[1:]
+        == ordered[["class_index", "mode", "trigger", "kind"]].to_numpy()[:-1]
+    ).all(axis=1)
     same &= ordered["person"].to_numpy()[1:] != ordered["person"].to_numpy()[:-1]
     same &= (ordered["kind"].to_numpy()[1:] == "exposure") & (rng.random(len(same)) < 0.03)
     same[1:] &= ~same[:-1]
@@ -280,9 +302,9 @@ def _entered(
     return np.where(school % 5 == 3, np.datetime64("NaT"), stamp)
 
 
-
-
-def canonical_contacts(district: District, term: int, contacts: pd.DataFrame, silent: np.ndarray) -> pd.DataFrame:
+def canonical_contacts(
+    district: District, term: int, contacts: pd.DataFrame, silent: np.ndarray
+) -> pd.DataFrame:
     """The contacts that reach the district, in the columns of canonical table ``contacts``."""
     arrived = contacts[~contacts["class_index"].isin(silent)]
     person, place = arrived["person"].to_numpy(), arrived["class_index"].to_numpy()
@@ -290,7 +312,9 @@ def canonical_contacts(district: District, term: int, contacts: pd.DataFrame, si
         {
             "student": district.people["student"].to_numpy()[person],
             "term": TERMS[term].id,
-            "school": district.schools["school"].to_numpy()[district.classes["school_index"].to_numpy()[place]],
+            "school": district.schools["school"].to_numpy()[
+                district.classes["school_index"].to_numpy()[place]
+            ],
             "class_id": district.classes["class_id"].to_numpy()[place],
             "date": arrived["date"].to_numpy(),
             "mode": np.array(_MODES)[arrived["mode"].to_numpy()],

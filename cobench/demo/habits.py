@@ -22,7 +22,12 @@ def class_text(grade: int, number: int, habit: int) -> str:
     if grade >= 7 and habit >= 4:
         year = _NUMERALS[grade - 6]
         return f"初{year}({number})班" if habit == 4 else f"初{year}{number}班"
-    styles = (f"{numeral}({number})班", f"{numeral}年级{number}班", f"{grade}{number:02d}", f"{numeral}（{number}）班")
+    styles = (
+        f"{numeral}({number})班",
+        f"{numeral}年级{number}班",
+        f"{grade}{number:02d}",
+        f"{numeral}（{number}）班",
+    )
     return styles[habit % 4]
 
 

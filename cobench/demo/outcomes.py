@@ -116,7 +116,9 @@ def _paper(
     return Marks(treated, mark(treated), mark(untreated), planted, effect)
 
 
-def common_test(seed: int, district: District, term: int, math: Marks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def common_test(
+    seed: int, district: District, term: int, math: Marks
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Grade 4 maths on one paper for the whole district, in second terms.
 
     Returns
@@ -152,14 +154,15 @@ def absences(
     rng = stream(seed, "absences", term)
     people = district.people
     math = np.where(np.isnan(observed.math), latent, observed.math)
-    rate = np.exp(
-        np.log(1.5)
-        + 0.2 * people["trouble"].to_numpy()
-        - 0.08 * np.clip(math, -2.5, 2.5)
+    # Linear in what is observed, so that a linear adjustment has the right form.
+    part = (
+        1
+        - 0.2 * np.clip(math, -2.4, 2.4)
         - 0.1 * people["boarding"].to_numpy()
         + district.categories @ ABSENCES_BY_CATEGORY
-        + rng.normal(0, 0.08, len(district.classes))[district.class_of[term]]
     )
+    shock = rng.normal(0, 0.08, len(district.classes))[district.class_of[term]]
+    rate = 1.4 * np.maximum(part, 0.1) * np.exp(0.25 * people["trouble"].to_numpy() + shock)
     untreated = rng.poisson(rate)
     kept = rng.binomial(untreated, TARGETED_KEEPS_ABSENCES)
     visited = level == TARGETED

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -31,38 +29,18 @@ def raw_files(world: World, term: int) -> Iterator[RawFile]:
         yield log_file(world, term, school)
 
 
-def manifest(world: World) -> pd.DataFrame:
-    """Rows of every sheet: columns :data:`MANIFEST`.
+def delivery(world: World) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What the raw files hold, without writing them.
 
-    ``file`` is relative to ``data/raw``, ``sheet`` empty for csv; ``n_rows`` counts the lines below the
-    header and is ``n_accepted + n_quarantined + n_non_data``. Unlinked answers and repeated lines are
-    accepted.
-    """
-    return pd.DataFrame(
-        [
-            (
-                raw.term,
-                raw.path,
-                each.name,
-                len(each.header),
-                len(each.rule),
-                int((~np.isin(each.rule, (*QUARANTINED, *NON_DATA))).sum()),
-                int(np.isin(each.rule, QUARANTINED).sum()),
-                int(np.isin(each.rule, NON_DATA).sum()),
-            )
-            for term in range(len(TERMS))
-            for raw in raw_files(world, term)
-            for each in raw.sheets
-        ],
-        columns=MANIFEST,
-    )
-
-
-def traps(world: World) -> pd.DataFrame:
-    """Lines in which something is planted: columns :data:`TRAPS`.
-
-    ``row`` is the line as a spreadsheet numbers it; ``expected`` is ``quarantined``, ``non_data``,
-    ``unlinked`` or ``recovered``.
+    Returns
+    -------
+    manifest : DataFrame
+        One row a sheet, columns :data:`MANIFEST`. ``file`` is relative to ``data/raw``, ``sheet`` is empty
+        for csv; ``n_rows`` counts the lines below the header and is ``n_accepted + n_quarantined +
+        n_non_data``. Unlinked answers and repeated lines are accepted.
+    traps : DataFrame
+        One row a line in which something is planted, columns :data:`TRAPS`. ``row`` is the line as a
+        spreadsheet numbers it; ``expected`` is ``quarantined``, ``non_data``, ``unlinked`` or ``recovered``.
     """
     expected = (
         dict.fromkeys(QUARANTINED, "quarantined")
@@ -70,16 +48,19 @@ def traps(world: World) -> pd.DataFrame:
         | dict.fromkeys(UNLINKED, "unlinked")
         | dict.fromkeys(RECOVERED, "recovered")
     )
-    return pd.DataFrame(
-        [
-            (raw.term, raw.path, each.name, int(each.row_numbers[line]), each.rule[line], expected[each.rule[line]])
-            for term in range(len(TERMS))
-            for raw in raw_files(world, term)
-            for each in raw.sheets
-            for line in np.flatnonzero(each.rule != ACCEPTED)
-        ],
-        columns=TRAPS,
-    )
+    sheets, planted = [], []
+    for term in range(len(TERMS)):
+        for raw in raw_files(world, term):
+            for each in raw.sheets:
+                place = (raw.term, raw.path, each.name)
+                n_bad, n_none = (int(np.isin(each.rule, rules).sum()) for rules in (QUARANTINED, NON_DATA))
+                n = len(each.rule)
+                sheets.append((*place, len(each.header), n, n - n_bad - n_none, n_bad, n_none))
+                planted.extend(
+                    (*place, int(each.row_numbers[line]), each.rule[line], expected[each.rule[line]])
+                    for line in np.flatnonzero(each.rule != ACCEPTED)
+                )
+    return pd.DataFrame(sheets, columns=MANIFEST), pd.DataFrame(planted, columns=TRAPS)
 
 
 def write_raw(world: World, root: Path | str, *, force: bool = False) -> list[Path]:
@@ -103,28 +84,18 @@ def write_raw(world: World, root: Path | str, *, force: bool = False) -> list[Pa
     root = Path(root)
     folder = root / "data" / "raw"
     _clear_or_stop(folder, force=force)
-    with ProcessPoolExecutor(2, mp_context=get_context("fork")) as pool:
-        _SHARED["world"] = world
-        parts = list(pool.map(_write_term, range(len(TERMS)), [folder] * len(TERMS)))
-    _SHARED.clear()
+    written = [write_file(raw, folder) for term in range(len(TERMS)) for raw in raw_files(world, term)]
     for instrument in INSTRUMENTS:
         path = root / "codebooks" / f"{instrument}.toml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(codebook_text(instrument), encoding="utf-8")
     world.truth.to_parquet(root / "data" / "demo_truth.parquet", index=False)
-    return [path for part in parts for path in part]
+    return written
 
 
 def write_demo(root: Path | str, seed: int = 20240901, *, force: bool = False) -> list[Path]:
     """Build the demo district and write its raw files below the study folder ``root``."""
     return write_raw(build_world(seed), root, force=force)
-
-
-_SHARED: dict[str, World] = {}
-
-
-def _write_term(term: int, folder: Path) -> list[Path]:
-    return [write_file(raw, folder) for raw in raw_files(_SHARED["world"], term)]
 
 
 def _clear_or_stop(folder: Path, *, force: bool) -> None:

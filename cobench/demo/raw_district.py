@@ -17,12 +17,26 @@ from cobench.demo.surveys import RAW_MISSING, Survey
 from cobench.demo.world import EVIDENCE, TermRecord, World
 
 STAGE_WORDS = {"kindergarten": "幼儿园", "primary": "小学", "junior": "初中"}
-CATEGORY_WORDS = ("留守", "家庭经济困难", "单亲或监护缺失", "学习困难", "心理或行为异常")
+CATEGORY_WORDS = {
+    "left_behind": "留守",
+    "poverty": "家庭经济困难",
+    "single_parent": "单亲或监护缺失",
+    "learning": "学习困难",
+    "mental": "心理或行为异常",
+}
 _SURVEYS = {
     "parents_v1": ("家长问卷", 3100100, ("1、学校", "2、孩子班级", "3、孩子姓名")),
     "students_v1": ("学生问卷", 3100200, ("1、学校", "2、班级", "3、姓名")),
 }
-_REMARKS = ("", "谢谢老师", "希望多开展亲子活动", "作业可以再少一点", "没有", "老师很负责", "希望及时反馈孩子情况")
+_REMARKS = (
+    "",
+    "谢谢老师",
+    "希望多开展亲子活动",
+    "作业可以再少一点",
+    "没有",
+    "老师很负责",
+    "希望及时反馈孩子情况",
+)
 
 
 def district_files(world: World, term: int) -> Iterator[RawFile]:
@@ -64,13 +78,12 @@ def _key_students(record: TermRecord, term: int) -> Sheet:
             "学校代码": district.schools["school"].to_numpy(dtype=object)[school],
             "姓名": district.people["name"].to_numpy(dtype=object)[person],
             "班级": texts[district.class_of[term][person]],
-            "类别": np.array(CATEGORY_WORDS, dtype=object)[category],
+            "类别": np.array([CATEGORY_WORDS[each] for each in CATEGORIES], dtype=object)[category],
             "认定日期": habits.date_texts(day, 0),
             "依据": np.array(EVIDENCE, dtype=object)[category],
         }
     )
     rule = np.where(day > np.datetime64(when.landmark), "after_landmark", "")
-    assert len(CATEGORIES) == len(CATEGORY_WORDS)
     return sheet("重点学生", body, rule)
 
 
@@ -131,7 +144,9 @@ def _leading(rng: np.random.Generator, submitted: np.ndarray) -> dict[str, np.nd
     }
 
 
-def _who(rng: np.random.Generator, record: TermRecord, survey: Survey) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _who(
+    rng: np.random.Generator, record: TermRecord, survey: Survey
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """School, class and name as respondents write them."""
     district, when = record.district, TERMS[survey.term]
     person = survey.person
@@ -139,10 +154,14 @@ def _who(rng: np.random.Generator, record: TermRecord, survey: Survey) -> tuple[
     schools = district.schools
     short = rng.random(len(person)) < 0.4
     school_text = np.where(
-        short, schools["short_name"].to_numpy(dtype=object)[school], schools["name"].to_numpy(dtype=object)[school]
+        short,
+        schools["short_name"].to_numpy(dtype=object)[school],
+        schools["name"].to_numpy(dtype=object)[school],
     )
     habit = rng.integers(0, 6, len(person))
-    texts = np.array([habits.class_texts(district, when.school_year, each) for each in range(6)], dtype=object)
+    texts = np.array(
+        [habits.class_texts(district, when.school_year, each) for each in range(6)], dtype=object
+    )
     class_text = texts[habit, place]
     grade = district.grade(survey.term)[person]
     for row in np.flatnonzero(survey.wrong_class):

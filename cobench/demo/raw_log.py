@@ -29,18 +29,18 @@ _FOLLOW_UP = ("两周后回访", "每周电话反馈", "无", "")
 
 
 def log_file(world: World, term: int, school: int) -> RawFile:
-    """The contact log of one school in one term; one school's export always starts with the school year."""
+    """The contact log of one school in one term; one school's spring export starts with the autumn."""
     body, rule = log_lines(world, term, school)
-    if school == CUMULATIVE_SCHOOL and term > 0 and TERMS[term - 1].school_year == TERMS[term].school_year:
-        if term == len(TERMS) - 1:
-            earlier, earlier_rule = log_lines(world, term - 1, school)
-            usual = ~np.isin(earlier_rule, ("nil_return", "impossible_date", "unknown_class", "blank_name"))
-            repeated = np.where(earlier_rule == "", "repeated_row", earlier_rule)
-            body = pd.concat([earlier[usual], body], ignore_index=True)
-            rule = np.concatenate([repeated[usual], rule])
+    if school == CUMULATIVE_SCHOOL and term == len(TERMS) - 1:
+        earlier, earlier_rule = log_lines(world, term - 1, school)
+        usual = np.isin(earlier_rule, ("", "two_children"))
+        body = pd.concat([earlier[usual], body], ignore_index=True)
+        rule = np.concatenate([np.full(usual.sum(), "repeated_row", dtype=object), rule])
     when = TERMS[term].id
     made: Sheet = sheet("", body, rule, footers=((f"共{len(body)}条记录",),) if school % 4 == 2 else ())
-    return RawFile(f"{when}/{folder(world.records[term].district, school)}/家访记录.csv", when, (made,), "gb18030")
+    return RawFile(
+        f"{when}/{folder(world.records[term].district, school)}/家访记录.csv", when, (made,), "gb18030"
+    )
 
 
 def log_lines(world: World, term: int, school: int) -> tuple[pd.DataFrame, np.ndarray]:
@@ -80,7 +80,7 @@ def _as_written(
         texts[place],
         MODE_WORDS[lines["mode"].to_numpy()],
         TRIGGER_WORDS[lines["trigger"].to_numpy()],
-        _teachers(world, record)[place, np.where(role == 0, 0, 1 + place % 3)],
+        _visitors(world, record, school, place, role),
         ROLE_WORDS[role],
         np.array([habits.minutes_text(each) for each in lines["minutes"]], dtype=object),
         content,
@@ -90,15 +90,21 @@ def _as_written(
     )
     body = pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
     if school % 5 == 2:
-        wide = {name: habits.full_width(body[name].to_numpy(dtype=object)) for name in ("日期", "班级", "时长")}
+        wide = {
+            name: habits.full_width(body[name].to_numpy(dtype=object)) for name in ("日期", "班级", "时长")
+        }
         body = body.assign(**wide)
     return body
 
 
-def _teachers(world: World, record: TermRecord) -> np.ndarray:
-    """Invented teachers, four a class; object array of shape (K, 4)."""
+def _visitors(
+    world: World, record: TermRecord, school: int, place: np.ndarray, role: np.ndarray
+) -> np.ndarray:
+    """Invented teachers: a class teacher and three others to each class, two leaders to each school."""
     n = len(record.district.classes)
-    return invent_names(stream(world.seed, "teachers"), np.arange(4 * n)).reshape(n, 4)
+    of_class = invent_names(stream(world.seed, "teachers"), np.arange(4 * n)).reshape(n, 4)
+    leaders = invent_names(stream(world.seed, "leaders", school), np.arange(2))
+    return np.where(role == 2, leaders[place % 2], of_class[place, np.where(role == 0, 0, 1 + place % 3)])
 
 
 def _line(**cells: str) -> list:
@@ -111,15 +117,22 @@ def _stray_lines(
     """Nil returns of quiet classes and the term's planted bad lines, each in a school drawn for it."""
     district, when = record.district, TERMS[term]
     rng = stream(world.seed, "stray lines", term)
-    n_schools = len(district.schools)
-    chosen = dict(zip(("unknown_class", "impossible_date", "blank_name"), rng.integers(0, n_schools, 3), strict=True))
+    sending = np.unique(
+        district.school_of(term)[record.contacts["person"]][
+            ~record.contacts["class_index"].isin(record.silent)
+        ]
+    )
+    drawn = rng.choice(sending, 3)
+    chosen = dict(zip(("unknown_class", "impossible_date", "blank_name"), drawn, strict=True))
     texts = habits.class_texts(district, when.school_year, habits.log_habit(school))
     place = district.class_of[term]
     inside = district.active(term) & (district.school_of(term) == school)
     rows, rules = [], []
     sent = np.setdiff1d(np.unique(place[inside]), record.silent)
     busy = record.contacts["class_index"].unique()
-    closing = str(habits.date_texts(np.array([np.datetime64(when.exposure_end)]), habits.date_habit(school))[0])
+    closing = str(
+        habits.date_texts(np.array([np.datetime64(when.exposure_end)]), habits.date_habit(school))[0]
+    )
     for each in np.setdiff1d(sent, busy):
         rows.append(_line(日期=closing, 学生姓名="无", 班级=texts[each]))
         rules.append("nil_return")
@@ -137,7 +150,9 @@ def _stray_lines(
     for each in np.intersect1d(sent, place[district.ambiguous]):
         twin = district.people["name"].to_numpy(dtype=object)[district.ambiguous & (place == each)][0]
         rows.append(
-            _line(日期=closing, 学生姓名=twin, 班级=texts[each], 家访方式="电话", 类型="常规", 教师角色="班主任")
+            _line(
+                日期=closing, 学生姓名=twin, 班级=texts[each], 家访方式="电话", 类型="常规", 教师角色="班主任"
+            )
         )
         rules.append("ambiguous_student")
     return pd.DataFrame(rows, columns=list(COLUMNS), dtype="object"), np.array(rules, dtype=object)

@@ -75,7 +75,9 @@ def _roster(record: TermRecord, term: int, school: int) -> Sheet:
     away = moved[places[moved["old_class"].to_numpy()] == school]
     person = np.concatenate([listed, away["person"].to_numpy(dtype=int)])
     place = np.concatenate([district.class_of[term][listed], away["old_class"].to_numpy(dtype=int)])
-    status = np.concatenate([STATUS_WORDS[district.status[term][listed]], np.full(len(away), "转出", dtype=object)])
+    status = np.concatenate(
+        [STATUS_WORDS[district.status[term][listed]], np.full(len(away), "转出", dtype=object)]
+    )
     order = np.argsort(place, kind="stable")
     person, place, status = person[order], place[order], status[order]
     numbers = people["student_number"].to_numpy(dtype=object)[person]
@@ -116,7 +118,9 @@ def _score_book(world: World, term: int, school: int) -> Iterator[Sheet]:
             nameless = body.iloc[[0]].assign(姓名=None)
             body = pd.concat([body, nameless], ignore_index=True)
             rule = np.append(rule, "blank_name")
-        year = habits.class_text(int(each), 1, 1)[:-2] if each < 7 else habits.class_text(int(each), 1, 5)[:-2]
+        year = (
+            habits.class_text(int(each), 1, 1)[:-2] if each < 7 else habits.class_text(int(each), 1, 5)[:-2]
+        )
         title = f"{district.schools['name'].iloc[school]}{term_title(term)}期末成绩（{year}）"
         header = ((title,), ("姓名", "班级", "期末成绩", None), ("姓名", "班级", "语文", "数学"))
         merges = ((0, 0, 0, 3), (1, 0, 2, 0), (1, 1, 2, 1), (1, 2, 1, 3))
@@ -156,7 +160,9 @@ def _marks_as_written(
     if grade <= 2:
         cells = grade_words(result.process[own]).astype(object)
     else:
-        cells = np.array([int(mark) if mark == int(mark) else float(mark) for mark in result.mark[own]], dtype=object)
+        cells = np.array(
+            [int(mark) if mark == int(mark) else float(mark) for mark in result.mark[own]], dtype=object
+        )
         if typed_wide:
             every = slice(None, None, 7)
             cells[every] = habits.full_width(np.array([str(mark) for mark in cells[every]], dtype=object))
@@ -219,7 +225,9 @@ def _activities(record: TermRecord, term: int, school: int) -> Sheet:
     came = record.attendance[record.attendance["present"]].groupby("event").size()
     size = np.bincount(district.class_of[term][district.active(term)], minlength=len(district.classes))
     place = own["class_index"].to_numpy()
-    counted = own["event"].map(came).fillna(pd.Series(np.where(place >= 0, size[place] - 3, 30), index=own.index))
+    counted = (
+        own["event"].map(came).fillna(pd.Series(np.where(place >= 0, size[place] - 3, 30), index=own.index))
+    )
     dates = habits.date_texts(own["date"].to_numpy(), school % 3)
     if school % 3 == 2:
         dates = np.array([day.date() for day in own["date"]], dtype=object)

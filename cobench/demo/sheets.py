@@ -91,7 +91,9 @@ def with_footers(made: Sheet, footers: tuple[tuple, ...]) -> Sheet:
         return made
     width = len(made.body.columns)
     lines = pd.DataFrame(
-        [[*line, *[None] * (width - len(line))] for line in footers], columns=made.body.columns, dtype="object"
+        [[*line, *[None] * (width - len(line))] for line in footers],
+        columns=made.body.columns,
+        dtype="object",
     )
     rule = np.array(["footer" if line else "blank_row" for line in footers], dtype=object)
     body = pd.concat([made.body, lines], ignore_index=True)
@@ -105,7 +107,12 @@ def write_file(raw: RawFile, folder: Path) -> Path:
     if raw.encoding:
         path.write_bytes(_csv_text(raw.sheets[0]).encode(raw.encoding))
         return path
-    options = {"constant_memory": False, "strings_to_formulas": False, "default_date_format": "yyyy-mm-dd"}
+    options = {
+        "constant_memory": False,
+        "strings_to_formulas": False,
+        "default_date_format": "yyyy-mm-dd",
+        "in_memory": True,
+    }
     with xlsxwriter.Workbook(path, options) as book:
         book.set_properties({"author": "demo", "created": _WRITTEN_ON})
         bold = book.add_format({"bold": True, "align": "center"})

@@ -72,7 +72,12 @@ def centred(scores: np.ndarray, scale: str) -> np.ndarray:
 
 
 def student_survey(
-    seed: int, district: District, term: int, observed: Observed, latent: dict[str, np.ndarray], level: np.ndarray
+    seed: int,
+    district: District,
+    term: int,
+    observed: Observed,
+    latent: dict[str, np.ndarray],
+    level: np.ndarray,
 ) -> tuple[Survey, np.ndarray, dict[str, np.ndarray]]:
     """Students' answers, grade 4 and up.
 
@@ -107,7 +112,9 @@ def student_survey(
     person = _respondents(rng, district, term, observed, eligible, 0.72)
     book = codebook("students_v1")
     codes, noise = _answers(rng, book, STUDENT_SCALES, factors, person)
-    alone, _ = _answers(rng, book, {"belonging": STUDENT_SCALES["belonging"]}, {"belonging": untreated}, person, noise)
+    alone, _ = _answers(
+        rng, book, {"belonging": STUDENT_SCALES["belonging"]}, {"belonging": untreated}, person, noise
+    )
     without = codes.copy()
     columns = [book.column(item) for item in STUDENT_SCALES["belonging"][0]]
     without[:, columns] = np.where(codes[:, columns] >= 0, alone[:, columns], codes[:, columns])
@@ -149,7 +156,9 @@ def parent_survey(
     person = _respondents(rng, district, term, observed, eligible, 0.69)
     book = codebook("parents_v1")
     codes, noise = _answers(rng, book, PARENT_SCALES, factors, person)
-    alone, _ = _answers(rng, book, {"relation": PARENT_SCALES["relation"]}, {"relation": untreated}, person, noise)
+    alone, _ = _answers(
+        rng, book, {"relation": PARENT_SCALES["relation"]}, {"relation": untreated}, person, noise
+    )
     without = codes.copy()
     columns = [book.column(item) for item in PARENT_SCALES["relation"][0]]
     without[:, columns] = np.where(codes[:, columns] >= 0, alone[:, columns], codes[:, columns])
@@ -225,7 +234,12 @@ def _facts(
 
 
 def _collect(
-    rng: np.random.Generator, district: District, term: int, book: Codebook, person: np.ndarray, codes: np.ndarray
+    rng: np.random.Generator,
+    district: District,
+    term: int,
+    book: Codebook,
+    person: np.ndarray,
+    codes: np.ndarray,
 ) -> Survey:
     when = TERMS[term]
     days = open_days(when, after(when.exposure_end), when.exam)
@@ -251,7 +265,9 @@ def response_rows(district: District, survey: Survey) -> pd.DataFrame:
     school = district.classes["school_index"].to_numpy()[place]
     values = book.values()
     offsets = np.arange(n_items) * values.shape[1]
-    texts = [text for each in book.coded for text in (*each.texts, *[""] * (values.shape[1] - len(each.texts)))]
+    texts = [
+        text for each in book.coded for text in (*each.texts, *[""] * (values.shape[1] - len(each.texts)))
+    ]
     reasons = np.array([0, *REASONS])
     labels = [*REASONS.values()]
     return pd.DataFrame(
@@ -264,7 +280,9 @@ def response_rows(district: District, survey: Survey) -> pd.DataFrame:
             "school": _labels(district.schools["school"], school[row]),
             "class_id": _labels(district.classes["class_id"], np.where(survey.wrong_class, -1, place)[row]),
             "item": _labels([each.id for each in book.coded], item),
-            "raw": _labels_or_missing(texts, np.where(codes >= 0, offsets[item] + np.maximum(codes, 0), -1), codes),
+            "raw": _labels_or_missing(
+                texts, np.where(codes >= 0, offsets[item] + np.maximum(codes, 0), -1), codes
+            ),
             "value": np.where(codes >= 0, values[item, np.maximum(codes, 0)], np.nan),
             "missing_reason": _labels(labels, _position(codes, reasons)),
             "measured_on": survey.submitted.astype("datetime64[D]").astype("datetime64[s]")[row],

@@ -43,10 +43,21 @@ def truth_rows(term: int, record: TermRecord) -> pd.DataFrame:
         counted &= ~record.district.ambiguous & ~record.district.lost[term]
         _, spread = standardise(np.where(counted, result.mark, np.nan), cell)
         blocks.append(
-            _rows(term, record, "home_visit", LEVELS, level, subject, result.effect, result.mark - result.untreated)
-            .assign(unit_sd=spread[level > 0][~np.isnan(result.effect[level > 0])])
+            _rows(
+                term,
+                record,
+                "home_visit",
+                LEVELS,
+                level,
+                subject,
+                result.effect,
+                result.mark - result.untreated,
+            ).assign(unit_sd=spread[level > 0][~np.isnan(result.effect[level > 0])])
         )
-    for name, (with_visits, without, effect) in {"absences": record.absences, "math_common": record.common}.items():
+    for name, (with_visits, without, effect) in {
+        "absences": record.absences,
+        "math_common": record.common,
+    }.items():
         blocks.append(_rows(term, record, "home_visit", LEVELS, level, name, effect, with_visits - without))
     realised = _survey_difference(record.student_survey, record.student_untreated, "belonging", len(level))
     planted = POINTS_PER_SD * visit_effect("belonging", level, record.district.categories[:, 0])
@@ -88,7 +99,9 @@ def _rows(
             "person": person,
             "student": district.people["student"].to_numpy()[person],
             "term": TERMS[term].id,
-            "school": district.schools["school"].to_numpy()[district.classes["school_index"].to_numpy()[place]],
+            "school": district.schools["school"].to_numpy()[
+                district.classes["school_index"].to_numpy()[place]
+            ],
             "class_id": district.classes["class_id"].to_numpy()[place],
             "grade": district.grade(term)[person],
             "treatment": treatment,

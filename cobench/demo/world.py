@@ -69,18 +69,20 @@ class World:
     records: tuple[TermRecord, ...]
 
     @cached_property
+    def _delivery(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        from cobench.demo.raw import delivery
+
+        return delivery(self)
+
+    @property
     def manifest(self) -> pd.DataFrame:
-        """Rows of every raw file; see :func:`cobench.demo.raw.manifest`."""
-        from cobench.demo.raw import manifest
+        """Rows of every raw file; see :func:`cobench.demo.raw.delivery`."""
+        return self._delivery[0]
 
-        return manifest(self)
-
-    @cached_property
+    @property
     def traps(self) -> pd.DataFrame:
-        """Planted traps by file, sheet and row; see :func:`cobench.demo.raw.traps`."""
-        from cobench.demo.raw import traps
-
-        return traps(self)
+        """Planted traps by file, sheet and row; see :func:`cobench.demo.raw.delivery`."""
+        return self._delivery[1]
 
 
 def build_world(seed: int = 20240901, *, n_schools: int = 20, n_students: int = 7000) -> World:
@@ -120,7 +122,8 @@ def _live_through(seed: int, district: District) -> tuple[TermRecord, ...]:
         "math": district.people["ability"].to_numpy(),
         "chinese": district.people["ability"].to_numpy(),
         "belonging": stream(seed, "belonging").normal(size=n),
-        "relation": 0.5 * district.people["engagement"].to_numpy() + 0.8 * stream(seed, "relation").normal(size=n),
+        "relation": 0.5 * district.people["engagement"].to_numpy()
+        + 0.8 * stream(seed, "relation").normal(size=n),
     }
     since = _first_labels(seed, district)
     records = []
@@ -153,7 +156,9 @@ def _live_term(
     marks = outcomes.achievement(seed, district, term, observed, latent, level)
     chinese_reason, math_reason = outcomes.exam_reasons(seed, district, term)
     of_students, alone, belonging = surveys.student_survey(seed, district, term, observed, latent, level)
-    of_parents, without, relation = surveys.parent_survey(seed, district, term, observed, latent, level, attended)
+    of_parents, without, relation = surveys.parent_survey(
+        seed, district, term, observed, latent, level, attended
+    )
     record = TermRecord(
         district=district,
         since=since,
@@ -285,7 +290,9 @@ def _enrolments(term: int, record: TermRecord) -> pd.DataFrame:
         {
             "student": district.people["student"].to_numpy()[person],
             "term": when.id,
-            "school": district.schools["school"].to_numpy()[district.classes["school_index"].to_numpy()[place]],
+            "school": district.schools["school"].to_numpy()[
+                district.classes["school_index"].to_numpy()[place]
+            ],
             "class_id": district.classes["class_id"].to_numpy()[place],
             "grade": district.class_grade(when.school_year)[place],
             "boarding": district.people["boarding"].to_numpy()[person],
@@ -324,7 +331,9 @@ def _logs(term: int, record: TermRecord) -> pd.DataFrame:
             pd.DataFrame(
                 {
                     "table": table,
-                    "school": district.schools["school"].to_numpy()[district.classes["school_index"].to_numpy()[places]],
+                    "school": district.schools["school"].to_numpy()[
+                        district.classes["school_index"].to_numpy()[places]
+                    ],
                     "class_id": district.classes["class_id"].to_numpy()[places],
                     "term": TERMS[term].id,
                 }

@@ -102,7 +102,12 @@ def answer_or_error(fit: Callable[[], Answer], method: str) -> Answer | NotEstim
 
 
 def observational_rows(
-    fits: Sequence[tuple[str, Callable[[], Answer]]], *, treatment: str, outcome: str, estimand: str, method: str
+    fits: Sequence[tuple[str, Callable[[], Answer]]],
+    *,
+    treatment: str,
+    outcome: str,
+    estimand: str,
+    method: str,
 ) -> pd.DataFrame:
     """Frame of estimates of undeclared, hence exploratory and observational comparisons, one row a level."""
     rows = []

@@ -112,7 +112,9 @@ class Design:
         subgroups = self.subgroups
         if isinstance(subgroups, Mapping):
             subgroups = tuple(f"{label}\0{column}" for label, column in subgroups.items())
-        object.__setattr__(self, "subgroups", (subgroups,) if isinstance(subgroups, str) else tuple(subgroups))
+        object.__setattr__(
+            self, "subgroups", (subgroups,) if isinstance(subgroups, str) else tuple(subgroups)
+        )
         methods = (self.primary, *(each for each in self.methods if each != self.primary))
         object.__setattr__(self, "methods", tuple(dict.fromkeys(methods)))
         if self.joint is None:
@@ -183,5 +185,3 @@ def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
             en=f"design.{name} = {value!r} is not allowed; use one of: {', '.join(allowed)}",
             zh=f"design.{name} = {value!r} 不可用；可用的有：{'、'.join(allowed)}",
         )
-
-

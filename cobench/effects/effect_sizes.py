@@ -112,7 +112,9 @@ class Attrition:
     optimistic: bool
 
 
-def attrition(assigned_treated: int, kept_treated: int, assigned_control: int, kept_control: int) -> Attrition:
+def attrition(
+    assigned_treated: int, kept_treated: int, assigned_control: int, kept_control: int
+) -> Attrition:
     """Overall and differential attrition, and the verdict under both boundaries.
 
     Limits between whole percents are interpolated; above 57 % overall nothing passes.

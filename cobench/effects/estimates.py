@@ -90,7 +90,9 @@ def adjust_family(estimates: pd.DataFrame) -> pd.DataFrame:
     The family is every confirmatory row with a p-value of one study and term. All other rows keep a missing
     ``p_adjusted``.
     """
-    member = (estimates["role"] == "confirmatory") & (estimates["status"] == "ok") & estimates["p_value"].notna()
+    member = (
+        (estimates["role"] == "confirmatory") & (estimates["status"] == "ok") & estimates["p_value"].notna()
+    )
     adjusted = pd.Series(np.nan, index=estimates.index, dtype="float64")
     for _, p_values in estimates[member].groupby(["study", "term"])["p_value"]:
         adjusted[p_values.index] = stats.false_discovery_control(p_values.to_numpy(), method="bh")

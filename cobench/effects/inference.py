@@ -126,8 +126,14 @@ def precision(
     if se_type == "HC1":
         variance = np.sum((reach * fit.residuals) ** 2) * n / fit.dof_resid
         return Precision(float(np.sqrt(variance)), float(fit.dof_resid), se_type)
-    scores = reach * fit.residuals * _inverse_root(leverage(fit))
-    return Precision(float(np.sqrt(np.sum(scores**2))), _hc2_df(fit, contrast), se_type)
+    scores, df = row_scores(fit, contrast)
+    return Precision(float(np.sqrt(np.sum(scores**2))), df, se_type)
+
+
+def row_scores(fit: OlsFit, contrast: np.ndarray) -> tuple[np.ndarray, float]:
+    """HC2-adjusted contribution of each row, (n,), and Satterthwaite's df (each row its own cluster)."""
+    scores = (fit.x @ contrast) * fit.residuals * _inverse_root(leverage(fit))
+    return scores, _hc2_df(fit, contrast)
 
 
 def leverage(fit: OlsFit) -> np.ndarray:

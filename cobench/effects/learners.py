@@ -1,7 +1,8 @@
-"""Default models of the nuisance functions: ridge and ridge-logistic on standardised columns, deterministic.
+"""Default models of the nuisance functions: ridge and ridge-logistic, deterministic and fast.
 
-The penalty is that of one pseudo-observation a column (1 on a scale on which a standardised column has n), so
-weak that it only settles what the data leave open, such as collinear columns.
+Numeric columns are standardised and flags keep their unit. The penalty of 1 is a normal prior of SD 1 on each
+log-odds ratio, and one pseudo-observation a column in the linear model: it matters only for rare kinds of
+students and for collinear columns.
 """
 
 from __future__ import annotations
@@ -71,8 +72,15 @@ class Logistic:
 
 
 def _moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Centre and scale of the columns; a two-valued column keeps its unit.
+
+    Scaling a rare flag to variance one would leave its coefficient all but free, and one held-out student of a
+    rare kind could then get any weight.
+    """
     spread = x.std(axis=0)
-    return x.mean(axis=0), np.where(spread > 1e-12, spread, 1.0)
+    low, high = (x.min(axis=0), x.max(axis=0)) if len(x) else (spread, spread)
+    flag = ((x == low) | (x == high)).all(axis=0)
+    return x.mean(axis=0), np.where(flag, np.where(high > low, high - low, 1.0), spread)
 
 
 def _expit(eta: np.ndarray) -> np.ndarray:

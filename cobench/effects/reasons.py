@@ -76,6 +76,10 @@ REASONS: dict[str, Text] = {
         en="too few groups are left to fit the models on other groups than they are applied to",
         zh="群组太少，无法用其他群组的数据拟合模型（交叉拟合）",
     ),
+    "held_out_effects": Text(
+        en="effects of {within} can't be known for groups that are held out; use adjustment = means",
+        zh="被留出的 {within} 没有可估计的固定效应；请改用 adjustment = means",
+    ),
     "numerical": Text(
         en="the computation did not converge for {method}",
         zh="{method} 的计算未能收敛",

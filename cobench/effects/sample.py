@@ -17,7 +17,7 @@ STEPS = {
     "exposure_unknown": ("干预情况不明", "exposure not known"),
     "other_level": ("属于其他干预水平", "at another exposure level"),
     "outcome_missing": ("结果缺失", "outcome missing"),
-    "place_missing": ("所属群组缺失", "group missing"),
+    "place_missing": ("所属群组缺失：{column}", "group missing: {column}"),
     "covariate_missing": ("协变量缺失：{column}", "covariate missing: {column}"),
     "weight_missing": ("权重缺失", "weight missing"),
     "no_exposed_counterpart": (
@@ -137,25 +137,14 @@ def take_sample(
     NotEstimableError
         When an arm is empty, the outcome is constant, or a number is infinite.
     """
-    named = [outcome, treatment, *covariates, *within, *filter(None, [cluster, weights])]
-    require_columns(frame, named)
     levels = list(dict.fromkeys([level, *levels]))
-    exposure = as_level(frame[treatment])
-    steps = [
-        ("exposure_unknown", "", exposure.notna()),
-        ("other_level", "", exposure.isin([reference, *levels])),
-        ("outcome_missing", "", frame[outcome].notna()),
-        *(("place_missing", "", frame[name].notna()) for name in [*within, *filter(None, [cluster])]),
-        *(("weight_missing", "", frame[name].notna()) for name in filter(None, [weights])),
-        *(("covariate_missing", name, frame[name].notna()) for name in covariates),
-    ]
-    keep = np.ones(len(frame), dtype=bool)
-    flow = add_step(pd.DataFrame(columns=FLOW), "given", len(frame))
-    for step, column, usable in steps:
-        keep &= usable.to_numpy(dtype=bool)
-        flow = add_step(flow, step, int(keep.sum()), column)
+    keep, flow = select_rows(
+        frame, outcome=outcome, treatment=treatment, levels=[reference, *levels], covariates=covariates,
+        groups=[*within, *filter(None, [cluster])], weights=weights,
+    )  # fmt: skip
     if not keep.any():
         raise not_estimable("no_rows", treatment=treatment, outcome=outcome)
+    exposure = as_level(frame[treatment])
     rows = frame[keep]
     sample = Sample(
         level=level,
@@ -174,6 +163,50 @@ def take_sample(
     )
     check_arms(sample)
     return in_content_order(sample)
+
+
+def select_rows(
+    frame: pd.DataFrame,
+    *,
+    outcome: str,
+    treatment: str,
+    levels: Sequence[str],
+    covariates: Sequence[str] = (),
+    groups: Sequence[str] = (),
+    weights: str | None = None,
+) -> tuple[np.ndarray, pd.DataFrame]:
+    """Mask (len(frame),) of the complete rows at ``levels``, and the flow (:data:`FLOW`) that led to them."""
+    require_columns(frame, [outcome, treatment, *covariates, *groups, *filter(None, [weights])])
+    exposure = as_level(frame[treatment])
+    steps = [
+        ("exposure_unknown", "", exposure.notna()),
+        ("other_level", "", exposure.isin(list(levels))),
+        ("outcome_missing", "", frame[outcome].notna()),
+        *(("place_missing", name, frame[name].notna()) for name in groups),
+        *(("weight_missing", "", frame[name].notna()) for name in filter(None, [weights])),
+        *(("covariate_missing", name, frame[name].notna()) for name in covariates),
+    ]
+    keep = np.ones(len(frame), dtype=bool)
+    flow = add_step(pd.DataFrame(columns=FLOW), "given", len(frame))
+    for step, column, usable in steps:
+        keep &= usable.to_numpy(dtype=bool)
+        flow = add_step(flow, step, int(keep.sum()), column)
+    return keep, flow
+
+
+def take_rows(
+    frame: pd.DataFrame, treatment: str, level: str, reference: str, columns: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mask of the rows at either level without a missing value in ``columns``, and ``d`` of those rows."""
+    require_columns(frame, [treatment, *columns])
+    exposure = as_level(frame[treatment])
+    keep = exposure.isin([level, reference]).to_numpy(dtype=bool, copy=True)
+    for column in columns:
+        keep &= frame[column].notna().to_numpy(dtype=bool)
+    d = (exposure[keep] == level).to_numpy(dtype="float64")
+    if min((d == 1).sum(), (d == 0).sum()) < 2:
+        raise not_estimable("no_rows", treatment=treatment, outcome=", ".join(columns))
+    return keep, d
 
 
 def check_arms(sample: Sample, least: int = 2) -> None:

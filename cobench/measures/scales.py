@@ -49,8 +49,8 @@ def item_matrix(
         & responses["item"].isin(scale.items)
         & responses["student"].notna()
     ]
-    low = own["item"].map(lambda item: ranges[item][0])
-    high = own["item"].map(lambda item: ranges[item][1])
+    low = own["item"].map(lambda item: ranges[item][0]).astype("float64")
+    high = own["item"].map(lambda item: ranges[item][1]).astype("float64")
     turned = own["value"].where(~own["item"].isin(scale.reverse), low + high - own["value"])
     answers = own.assign(value=turned).groupby(["student", "term", "item"])["value"].mean().unstack("item")
     return answers.reindex(columns=list(scale.items))

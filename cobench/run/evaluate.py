@@ -12,6 +12,7 @@ from rich.console import Console
 from cobench.declared import Text
 from cobench.errors import ParameterError
 from cobench.ingest.identities import load_names
+from cobench.new_study import bundled
 from cobench.release import scan_html
 from cobench.run.plan import Report, check_plan, plan_term
 from cobench.run.steps import StepLine
@@ -90,14 +91,21 @@ def plan(
         )
     declared = {effect.treatment for effect in study.effects_in(term_id)}
     return plan_term(
-        study.root / "notebooks",
+        notebooks_dir(study),
         term_id,
         languages=languages,
         treatments={key: each.label for key, each in study.treatments.items() if key in declared},
         schools=schools,
+        records=not any(source.table == "panel" for source in study.sources),
         only=only,
         school=school,
     )
+
+
+def notebooks_dir(study: Study) -> Path:
+    """The study's own notebooks, else those that ship with cobench."""
+    own = study.root / "notebooks"
+    return own if own.is_dir() else bundled("notebooks")
 
 
 def study_phrases(study: Study) -> list[str]:

@@ -15,6 +15,7 @@ from cobench.errors import ParameterError, RunError
 from cobench.run.parameters import problems, raise_together, read_notebook
 
 EACH = (None, "treatment", "school")
+NEEDS = (None, "records")
 _SAFE_NAME = re.compile(r"[\w.-]+")
 
 
@@ -45,13 +46,14 @@ class Report:
 
 @dataclass(frozen=True)
 class Declaration:
-    """``metadata.cobench`` of one notebook."""
+    """``metadata.cobench`` of one notebook; ``needs`` is ``records`` where a study of one table won't do."""
 
     notebook: Path
     each: str | None
     title: Text
     order: int
     about: Text | None = None
+    needs: str | None = None
 
 
 def plan_term(
@@ -62,6 +64,7 @@ def plan_term(
     languages: Sequence[str],
     treatments: Sequence[str] | Mapping[str, Text],
     schools: Sequence[str] | Mapping[str, Text],
+    records: bool = True,
     only: Sequence[str] = (),
     school: str | None = None,
 ) -> tuple[Report, ...]:
@@ -73,6 +76,7 @@ def plan_term(
         ``"."`` keeps the machine's paths out of the pages.
     treatments, schools : ids, or labels by id. ``{treatment}`` and ``{school}`` in a declared title are
         filled with the label.
+    records : whether the study has schools' records; notebooks that need them are left out otherwise.
     only : names of notebooks or reports to keep; ``*`` and ``?`` are wildcards.
     school : keep only this school's reports (and, where ``only`` names others, those).
 
@@ -88,6 +92,7 @@ def plan_term(
     reports = [
         _report(declared, member, label, term_id, str(study_root), language)
         for declared in declarations(Path(notebooks_dir))
+        if records or declared.needs is None
         for member, label in (members[declared.each] if declared.each else {None: None}).items()
         for language in languages
     ]
@@ -130,7 +135,7 @@ def _declaration(path: Path) -> Declaration | None:
         )
     if not isinstance(declared, dict):
         raise _bad_declaration(path, "an object", "应为对象")
-    unknown = [key for key in declared if key not in ("report", "each", "title", "order", "about")]
+    unknown = [key for key in declared if key not in ("report", "each", "needs", "title", "order", "about")]
     if unknown:
         raise _bad_declaration(path, f"unknown key {unknown[0]!r}", f"未知的键 {unknown[0]!r}")
     if not declared.get("report", True):
@@ -140,6 +145,9 @@ def _declaration(path: Path) -> Declaration | None:
         raise _bad_declaration(
             path, "each must be null, treatment or school", "each 应为 null、treatment 或 school"
         )
+    needs = declared.get("needs")
+    if needs not in NEEDS:
+        raise _bad_declaration(path, "needs must be null or records", "needs 应为 null 或 records")
     if not _bilingual(title):
         raise _bad_declaration(path, "title needs zh and en", "title 需要 zh 和 en")
     about = declared.get("about")
@@ -147,7 +155,7 @@ def _declaration(path: Path) -> Declaration | None:
         raise _bad_declaration(path, "about needs zh and en", "about 需要 zh 和 en")
     if isinstance(order, bool) or not isinstance(order, int):
         raise _bad_declaration(path, "order must be a whole number", "order 应为整数")
-    return Declaration(path, each, Text(**title), order, Text(**about) if about else None)
+    return Declaration(path, each, Text(**title), order, Text(**about) if about else None, needs)
 
 
 def _bilingual(value: object) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -16,6 +15,7 @@ from cobench.release.released import Released
 from cobench.show.displayed import Displayed
 from cobench.show.fonts import MUTED, missing_glyphs_are_errors, theme
 from cobench.show.labels import Labels
+from cobench.show.lines import wrap
 from cobench.show.tables import table
 from cobench.show.wording import say
 
@@ -23,9 +23,6 @@ WIDTH = 7.0  # inches; shown at 100 px an inch, drawn finer for sharp Chinese st
 DPI = 180
 COLOURS = 64
 TABLE_MIME = "application/vnd.cobench.table+html"
-_TOKEN = re.compile(r"[A-Za-z0-9\u00c0-\u024f%.,;:!?()\[\]'’“”\"/+\-\u2212]+\s*|\s+|.")
-_NO_LINE_END = "（《“‘([{"
-_NO_LINE_START = "，。；：、！？）》”’,.;:!?)]}%"
 
 
 @dataclass(frozen=True)
@@ -109,43 +106,10 @@ def _png(fig) -> bytes:
     from PIL import Image
 
     image = Image.fromarray(np.asarray(fig.canvas.buffer_rgba())).convert("RGB")
-    small = image.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    small = image.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE)
     stream = io.BytesIO()
     small.save(stream, "PNG", optimize=True)
     return stream.getvalue()
-
-
-def wrap(text: str, width: int) -> list[str]:
-    """Lines of at most ``width`` half-widths, broken at blanks or between Chinese characters."""
-    lines, line, used = [], "", 0
-    for token in _TOKEN.findall(text):
-        size = breadth(token.rstrip())
-        if used + size > width and line.strip() and token[0] not in _NO_LINE_START:
-            kept = line.rstrip().rstrip(_NO_LINE_END) or line.rstrip()
-            carried = line.rstrip()[len(kept) :]
-            lines.append(kept.rstrip())
-            line, used = carried, breadth(carried)
-            token = token.lstrip()
-        line += token
-        used += breadth(token)
-    return [*lines, line.rstrip()] if line.strip() or not lines else lines
-
-
-def stacked_parts(parts: Sequence[str], width: int) -> list[str]:
-    """Lines of a name made of parts: parts share a line while they fit, long ones are wrapped."""
-    lines: list[str] = []
-    for part in parts:
-        together = f"{lines[-1]} · {part}" if lines else part
-        if lines and breadth(together) <= width:
-            lines[-1] = together
-        else:
-            lines += wrap(part, width)
-    return lines
-
-
-def breadth(text: str) -> int:
-    """Width of ``text`` in half-widths: a Chinese character counts two."""
-    return sum(2 if ord(character) > 0x2E7F else 1 for character in text)
 
 
 def joined(parts: Sequence[str], language: str) -> str:

@@ -7,9 +7,10 @@ import math
 import pandas as pd
 
 from cobench.release.released import Released, require_released
-from cobench.show.figure import Figure, draw, joined, title_of, wrap
+from cobench.show.figure import Figure, draw, joined, title_of
 from cobench.show.fonts import ACCENT, FAINT, INK, MUTED, PAPER
 from cobench.show.labels import Labels
+from cobench.show.lines import wrap
 from cobench.show.wording import number, say
 
 SIGNS = {"met": "✓", "not_met": "✗", "not_yet_due": "…", "no_data": "–"}
@@ -240,7 +241,7 @@ def _paint_cell(ax, x: int, y: int, cell: _Cell) -> None:
     if cell.empty:
         ax.text(x, y, cell.text(), ha="center", va="center", color=MUTED, fontsize=9)
         return
-    shade = shades(min(max(cell.share, 0), 1))
+    shade = shades(round(min(max(cell.share, 0), 1), 1))  # eleven shades: few colours keep the file small
     ax.add_patch(Rectangle(**box, facecolor=shade, linewidth=0))
     colour = max((PAPER, INK), key=lambda ink: _contrast(shade, ink))
     ax.text(x, y, cell.text(), ha="center", va="center", fontsize=8.5, color=colour)

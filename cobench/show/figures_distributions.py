@@ -7,9 +7,10 @@ import pandas as pd
 
 from cobench.errors import ReleaseError
 from cobench.release.released import Released, require_released
-from cobench.show.figure import Figure, draw, joined, title_of, wrap
+from cobench.show.figure import Figure, draw, joined, title_of
 from cobench.show.fonts import ACCENT, CONTRAST, FAINT, INK, MUTED
 from cobench.show.labels import Labels
+from cobench.show.lines import wrap
 from cobench.show.wording import number, say
 
 STYLES = ((ACCENT, "-"), (CONTRAST, (0, (5, 2))), (MUTED, (0, (1, 1.2))))

@@ -7,9 +7,10 @@ import math
 import pandas as pd
 
 from cobench.release.released import Released, require_released
-from cobench.show.figure import Figure, draw, joined, stacked_parts, title_of, wrap
+from cobench.show.figure import Figure, draw, joined, title_of
 from cobench.show.fonts import ACCENT, FAINT, INK, MUTED, PAPER
 from cobench.show.labels import Labels
+from cobench.show.lines import stacked_parts, wrap
 from cobench.show.sentences import detected, unit_word, with_unit
 from cobench.show.wording import MINUS, decimals, number, say
 
@@ -20,6 +21,10 @@ MARKERS = {
     "adjusted_association": ("o", False),
     "descriptive": ("D", False),
 }
+BEHIND = (
+    "treatment", "contrast", "outcome", "subgroup", "population", "method", "at", "estimate", "std_error",
+    "conf_low", "conf_high", "p_value", "p_adjusted", "effect_size", "n_obs", "n_treated", "evidence",
+)  # fmt: skip
 VARYING = ("term", "contrast", "outcome", "subgroup", "population", "method")
 
 
@@ -71,7 +76,7 @@ def forest_plot(
 
     png = draw(paint, height=sum(heights) + 0.55, title=title, note=_note(note, released, frame, language))
     alt = say("figure.forest_alt", language, total=len(rows), rows=joined([r.alt() for r in rows], language))
-    return Figure(png, alt, title, released, language, labels)
+    return Figure(png, alt, title, _behind(released), language, labels)
 
 
 def love_plot(
@@ -164,7 +169,7 @@ def effects_over(
 
     png = draw(paint, height=2.9, title=title, note=_note(note, released, frame, language))
     alt = say("figure.over_alt", language, rows=joined([row.alt() for row in rows], language))
-    return Figure(png, alt, title, released, language, labels)
+    return Figure(png, alt, title, _behind(released), language, labels)
 
 
 def row_parts(frame: pd.DataFrame, labels: Labels, language: str) -> list[list[str]]:
@@ -191,6 +196,15 @@ def _parts(row: pd.Series, columns: list[str], labels: Labels, language: str) ->
             text += say("figure.lower_is_better", language)
         parts.append(text)
     return parts
+
+
+def _behind(released: Released) -> Released:
+    """The columns of estimates that a reader of the figure may want; those that say nothing left out."""
+    frame = released.frame
+    told = [
+        c for c in BEHIND if c in frame and not frame[c].astype(str).isin(["", "nan", "all", "None"]).all()
+    ]
+    return released.pick(told)
 
 
 class _ForestRow:

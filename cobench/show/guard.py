@@ -140,7 +140,6 @@ def _guard_shell(shell) -> None:
 
     # traitlets objects take instance attributes; displayhook and display() both call .format on this one
     formatter.format = format
-    formatter.ipython_display_formatter.for_type_by_name("matplotlib.figure", "Figure", refuse_raw)
     shell.events.register("pre_run_cell", _forget)
     shell.events.register("post_run_cell", _fail_cell)
 

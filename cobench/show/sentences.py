@@ -42,7 +42,9 @@ def effect_sentence(
     names = _names(row, labels, language)
     evidence = str(row.get("evidence") or "descriptive")
     if row.get("status") == "not_estimable" or evidence == "not_estimable":
-        text = say("effect.not_estimable", language, reason=_reason(row, language), **_three(names))
+        text = say(
+            "effect.not_estimable", language, reason=reason_text(row.get("reason"), language), **_three(names)
+        )
         text += say("effect.next_term", language, remedy=remedy) if remedy else ""
         return sentence_case(text)
     if not math.isfinite(_number(row, "estimate")):
@@ -103,6 +105,16 @@ def unit_word(row: Mapping, labels: Labels, language: str) -> str:
     return unit.split("（")[0].split("(")[0].strip()
 
 
+def reason_text(reason: object, language: str) -> str:
+    """Why something can't be answered: a key of ``wording.toml`` [reason], a reason of ``effects``, or a text."""
+    from cobench.effects.reasons import reason_in
+
+    text = "" if reason is None or reason != reason else str(reason).strip().rstrip(".。")
+    if has(f"reason.{text}"):
+        return say(f"reason.{text}", language)
+    return reason_in(text, language) or say("evidence_why.not_estimable", language).rstrip(".。")
+
+
 def _fill(key: str, language: str, filled: dict[str, str]) -> str:
     from cobench.show.wording import slots, wording
 
@@ -152,16 +164,6 @@ def _sensitivity(benchmark: str | None, language: str) -> str:
     if benchmark:
         return say("effect.sensitivity_benchmark", language, benchmark=benchmark)
     return say("effect.sensitivity_default", language)
-
-
-def _reason(row: Mapping, language: str) -> str:
-    from cobench.effects.reasons import reason_in
-
-    reason = row.get("reason")
-    text = "" if reason is None or reason != reason else str(reason).strip().rstrip(".。")
-    if has(f"reason.{text}"):
-        return say(f"reason.{text}", language)
-    return reason_in(text, language) or say("evidence_why.not_estimable", language).rstrip(".。")
 
 
 def _level(row: Mapping) -> float:

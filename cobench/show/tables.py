@@ -11,7 +11,8 @@ from cobench.release.escape import escape_html
 from cobench.release.released import Released, readable_mark, require_released
 from cobench.show.displayed import Displayed
 from cobench.show.labels import Labels
-from cobench.show.sentences import evidence_badge
+from cobench.show.lines import breadth
+from cobench.show.sentences import evidence_badge, reason_text
 from cobench.show.wording import MINUS, decimals, number, p_text, say
 
 Format = str | Callable[[object], str]
@@ -24,13 +25,14 @@ STYLE = (
     ":where(.cobench-table th,.cobench-table td){padding:.3em .8em .3em 0;text-align:left;"
     "vertical-align:top;border-bottom:1px solid #d9dee3;font-weight:400}"
     ":where(.cobench-table thead th){font-weight:600;border-bottom:1.5px solid #5f6b76;vertical-align:bottom}"
+    ":where(.cobench-table .long){min-width:14em}:where(.cobench-table .short){white-space:nowrap}"
     ":where(.cobench-table .num){text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}"
     ":where(.cobench-table .suppressed,.cobench-table .no-data,.cobench-table .note)"
     "{opacity:.72}:where(.cobench-table .note){font-size:.9em;margin:.4em 0 0}</style>"
 )
-COUNTS = {"n", "n_obs", "n_treated", "n_clusters", "n_treated_clusters"}
 P_VALUES = {"p_value", "p_adjusted"}
 TEXT_ROWS = 12
+SHORT, LONG = 16, 24  # half-widths: cells up to SHORT are not broken, those beyond LONG not squeezed
 
 
 def table(
@@ -56,8 +58,9 @@ def table(
     columns : sequence of str, optional
         Which columns, in which order; by default all.
     formats : ``{column: format}``, optional
-        ``"count"``, ``"percent"`` and ``"percent1"`` (a share as per cent, sign in the head), ``"p"``,
-        ``"signed"``, a format such as ``".2f"``, or a function of the value.
+        ``"count"``, ``"percent"`` and ``"percent1"`` (a share as per cent, sign in the head; so are
+        ``share`` and ``share_...`` by themselves), ``"p"``, ``"signed"``, a format such as ``".2f"``, or a
+        function of the value.
     units : ``{column: unit}``, optional
         Printed in the head, in brackets.
     note : str, optional
@@ -69,16 +72,18 @@ def table(
         If ``released`` isn't a :class:`~cobench.release.Released`.
     """
     released = require_released(released)
+    whole = released.frame
     released = released if columns is None else released.pick(columns)
     labels = labels or Labels()
-    formats, units = dict(formats or {}), dict(units or {})
+    formats = {c: "percent" for c in map(str, released.frame) if c.startswith("share")} | dict(formats or {})
+    units = dict(units or {})
     for column, form in formats.items():
-        if form in ("percent", "percent1"):
+        if form in ("percent", "percent1") and column in released.frame:
             units.setdefault(column, "%")
     names = [str(column) for column in released.frame.columns]
     heads = [_head(name, units.get(name), labels, language) for name in names]
     numeric = [_is_number_column(released.frame[column]) for column in released.frame.columns]
-    cells = _cells(released, names, formats, labels, language)
+    cells = _cells(released, whole, names, formats, labels, language)
     caption = released.title if caption is None else caption
     notes = [line for line in (released.note if note is None else note, *_legend(released, language)) if line]
     html = _html(heads, numeric, cells, names, caption, notes, language)
@@ -90,17 +95,18 @@ def _is_number_column(column: pd.Series) -> bool:
 
 
 def _cells(
-    released: Released, names: list[str], formats: dict, labels: Labels, language: str
+    released: Released, whole: pd.DataFrame, names: list[str], formats: dict, labels: Labels, language: str
 ) -> list[list[tuple[str, str, str]]]:
-    """Rows of ``(text, css class, key)``; key is the raw value of text cells."""
+    """Rows of ``(text, css class, key)``; key is the raw value of text cells.
+
+    ``whole`` has the same rows and may have more columns: a contrast is named by its treatment, decimals
+    follow the standard error.
+    """
     rows = []
-    std_errors = released.frame["std_error"] if "std_error" in names else None
+    treatments = whole.get("treatment", pd.Series("", index=whole.index)).astype(str)
+    std_errors = pd.to_numeric(whole.get("std_error", pd.Series(math.nan, index=whole.index)))
     for i in range(len(released.frame)):
-        digits = (
-            decimals(float(std_errors.iloc[i]))
-            if std_errors is not None and pd.notna(std_errors.iloc[i])
-            else 2
-        )
+        digits = decimals(float(std_errors.iloc[i])) if pd.notna(std_errors.iloc[i]) else 2
         row = []
         for name in names:
             mark, value = released.marks[name].iloc[i], released.frame[name].iloc[i]
@@ -110,26 +116,38 @@ def _cells(
             elif _missing(value):
                 row.append(("–", "no-data", ""))
             else:
-                row.append((_formatted(value, form, name, labels, language), "", str(value)))
+                text = _formatted(value, form, name, labels, language, treatments.iloc[i])
+                row.append((text, _width_class(text), str(value)))
         rows.append(row)
     return rows
+
+
+def _width_class(text: str) -> str:
+    size = breadth(text)
+    return "short" if size <= SHORT else "long" if size > LONG else ""
 
 
 def _default_format(name: str, value: object, digits: int) -> Format:
     if name in P_VALUES:
         return "p"
-    if name in COUNTS or isinstance(value, int) or pd.api.types.is_integer(value):
+    if name == "n" or name.startswith("n_") or isinstance(value, int) or pd.api.types.is_integer(value):
         return "count"
     return f".{digits}f"
 
 
-def _formatted(value: object, form: Format, name: str, labels: Labels, language: str) -> str:
+def _formatted(value: object, form: Format, name: str, labels: Labels, language: str, treatment: str) -> str:
     if callable(form):
         return str(form(value))
     if isinstance(value, bool) or pd.api.types.is_bool(value):
         return "✓" if value else "✗"
     if isinstance(value, pd.Timestamp):
         return value.date().isoformat()
+    if name == "contrast":
+        return labels.contrast(treatment, value, language)
+    if name in ("subgroup", "population"):
+        return getattr(labels, name)(value, language) or say("figure.everybody", language)
+    if name == "reason":
+        return reason_text(value, language)
     if not pd.api.types.is_number(value):
         return labels.text(name, value, language)
     if form == "p":

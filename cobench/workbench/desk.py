@@ -21,6 +21,7 @@ from cobench.show import Displayed, Labels, guard_display, say, study_labels, us
 from cobench.study import Study, Term, find_study, load_study
 
 NEWEST = "newest"
+METHOD_ORDER = ("difference", "regress", "aipw")
 
 
 def open_study(path: str | Path = ".", term: str = NEWEST, language: str = "zh") -> Desk:
@@ -114,8 +115,26 @@ class Desk:
         rows = frame if len(frame) else pd.DataFrame(columns=ESTIMATE_COLUMNS)
         if treatment is not None:
             rows = rows[rows["treatment"] == treatment].reset_index(drop=True)
+        rows = self._in_declared_order(rows)
         rows = rows.assign(reason=[reason_in(reason, self.language) for reason in rows["reason"]])
         return release_estimates(rows, min_cell=self.min_cell)
+
+    def _in_declared_order(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Outcomes, contrasts and methods in the order in which ``study.toml`` declares them."""
+        declared = self.study.effects
+        outcomes = list(dict.fromkeys((effect.treatment, effect.outcome) for effect in declared))
+        levels = [(t.id, level.id) for t in self.study.treatments.values() for level in t.levels]
+        pairs = list(zip(rows["treatment"], rows["outcome"], strict=True))
+        contrasts = list(zip(rows["treatment"], rows["contrast"], strict=True))
+        ranked = rows.assign(
+            _outcome=[outcomes.index(pair) if pair in outcomes else len(outcomes) for pair in pairs],
+            _contrast=[levels.index(pair) if pair in levels else len(levels) for pair in contrasts],
+            _method=rows["method"].map({name: rank for rank, name in enumerate(METHOD_ORDER)}).fillna(9),
+        )
+        order = ranked.sort_values(
+            ["_outcome", "population", "_contrast", "subgroup", "_method"], kind="stable"
+        )
+        return rows.loc[order.index].reset_index(drop=True)
 
     @cached_property
     def labels(self) -> Labels:

@@ -65,34 +65,35 @@ def forest(desk: Desk, treatment: str) -> Figure:
 
 def selection(desk: Desk, treatment: str) -> Displayed:
     """Who got it: baseline means of the exposed and of those compared with, before any adjustment."""
-    frame = _balance(desk, treatment)
+    frame = _worst_contrast(_balance(desk, treatment))
     if not len(frame):
         return paragraph(desk.say("page.no_covariates"))
-    columns = ["contrast", "covariate", "mean_treated", "mean_control", "smd_before"]
-    first = together([paragraph(desk.say("page.selection"))])
-    return first + table(
+    columns = ["covariate", "mean_treated", "mean_control", "smd_before"]
+    return paragraph(desk.say("page.selection")) + table(
         release_aggregate(frame[columns], about="design"),
         language=desk.language,
         labels=_covariate_labels(desk, treatment),
-        caption=desk.say("page.selection_caption", outcome=_main_outcome(desk, treatment)),
+        caption=desk.say(
+            "page.selection_caption",
+            contrast=_contrast(desk, treatment, frame),
+            outcome=_main_outcome(desk, treatment),
+        ),
         formats={"mean_treated": ".2f", "mean_control": ".2f", "smd_before": ".2f"},
     )
 
 
 def love(desk: Desk, treatment: str) -> Figure | Displayed:
     """Love plot of the first declared effect: the contrast with the largest differences before adjustment."""
-    frame = _balance(desk, treatment)
-    if not len(frame):
+    own = _worst_contrast(_balance(desk, treatment))
+    if not len(own):
         return paragraph(desk.say("page.no_covariates"))
-    worst = frame.assign(size=frame["smd_before"].abs()).groupby("contrast")["size"].max().idxmax()
-    own = frame[frame["contrast"] == worst].reset_index(drop=True)
     return love_plot(
         release_aggregate(own[["covariate", "smd_before", "smd_after"]], about="design"),
         language=desk.language,
         labels=_covariate_labels(desk, treatment),
         title=desk.say(
             "page.love_title",
-            contrast=desk.labels.contrast(treatment, worst, desk.language),
+            contrast=_contrast(desk, treatment, own),
             before=f"{own['smd_before'].abs().max():.2f}",
             after=f"{own['smd_after'].abs().max():.2f}",
         ),
@@ -101,15 +102,19 @@ def love(desk: Desk, treatment: str) -> Figure | Displayed:
 
 def balance(desk: Desk, treatment: str) -> Displayed:
     """Balance after adjustment with the verdict of the What Works Clearinghouse."""
-    frame = _balance(desk, treatment)
+    frame = _worst_contrast(_balance(desk, treatment))
     if not len(frame):
         return paragraph(desk.say("page.no_covariates"))
-    columns = ["contrast", "covariate", "kind", "smd_before", "smd_after", "wwc_before", "wwc_after"]
+    columns = ["covariate", "kind", "smd_before", "smd_after", "wwc_before", "wwc_after"]
     return table(
         release_aggregate(frame[columns], about="design"),
         language=desk.language,
         labels=_covariate_labels(desk, treatment),
-        caption=desk.say("page.balance_caption", outcome=_main_outcome(desk, treatment)),
+        caption=desk.say(
+            "page.balance_caption",
+            contrast=_contrast(desk, treatment, frame),
+            outcome=_main_outcome(desk, treatment),
+        ),
         formats={"smd_before": ".2f", "smd_after": ".2f"},
         note=desk.say("page.balance_note"),
     )
@@ -133,9 +138,7 @@ def overlap(desk: Desk, treatment: str) -> Figure | Displayed:
 
 def methods(desk: Desk, treatment: str) -> Displayed:
     """Every declared method side by side: naive first in mind, adjusted beside it, with what each rests on."""
-    released = (
-        desk.effects(treatment).where(summary.everybody).sorted(["outcome", "contrast", "population", "role"])
-    )
+    released = desk.effects(treatment).where(summary.everybody)
     return table(
         released,
         language=desk.language,
@@ -256,9 +259,21 @@ def _balance(desk: Desk, treatment: str) -> pd.DataFrame:
     return _of_main_effect(desk, treatment, "balance")
 
 
+def _worst_contrast(balance: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the contrast whose groups differ most before adjustment; the others are in the workbook."""
+    if not len(balance):
+        return balance
+    worst = balance.assign(size=balance["smd_before"].abs()).groupby("contrast")["size"].max().idxmax()
+    return balance[balance["contrast"] == worst].reset_index(drop=True)
+
+
+def _contrast(desk: Desk, treatment: str, frame: pd.DataFrame) -> str:
+    return desk.labels.contrast(treatment, frame["contrast"].iloc[0], desk.language)
+
+
 def _covariate_labels(desk: Desk, treatment: str):
     """Labels of contrasts and covariates, lagged outcomes and categories among them."""
-    names = {}
+    names = {"sex=m": {"zh": "男生", "en": "boys"}, "sex=f": {"zh": "女生", "en": "girls"}}
     for outcome in (*desk.study.outcomes.values(), *desk.study.scales.values()):
         label = outcome.label
         names[f"{outcome.id}@baseline"] = {"zh": f"{label.zh}（上学期）", "en": f"{label.en}, last term"}

@@ -96,7 +96,7 @@ def reach_released(desk: Desk, frame: pd.DataFrame, key: str) -> Released:
         frame[
             [key, "n_students", "n_with_log", "n_at_home", "n_any", "n_never", "share_at_home", "share_any"]
         ],
-        counts="n_with_log",
+        counts=["n_students", "n_with_log"],
         values=[],
         shares={"share_at_home": ("n_at_home", "n_with_log"), "share_any": ("n_any", "n_with_log")},
         adds_up={"n_with_log": ["n_any", "n_never"]},

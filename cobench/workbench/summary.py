@@ -23,11 +23,8 @@ from cobench.workbench.desk import Desk, together
 
 def primary_effects(desk: Desk, treatment: str | None = None) -> Released:
     """Each declared effect by its primary method, on everybody: confirmatory first."""
-    return (
-        desk.effects(treatment)
-        .where(lambda frame: everybody(frame) & (frame["role"] != "robustness"))
-        .sorted(["role", "treatment", "outcome", "contrast"])
-    )
+    released = desk.effects(treatment).where(lambda frame: everybody(frame) & (frame["role"] != "robustness"))
+    return released.sorted(["role"])
 
 
 def everybody(frame: pd.DataFrame) -> pd.Series:

@@ -1,0 +1,1 @@
+"""Raw school files in, canonical tables out, nothing lost."""

@@ -1,0 +1,200 @@
+"""Files of a delivery, matched to sources, read and put together: one frame of cells for each source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from cobench.errors import CobenchError, IngestError, StudyFileError, UnknownLevelError
+from cobench.ingest import headers, wenjuanxing
+from cobench.ingest.codebook import Codebook
+from cobench.ingest.headers import Located, Wanted
+from cobench.ingest.readers import read_cells
+from cobench.ingest.text import clean_text, map_unique
+from cobench.store import file_hash
+from cobench.study import Source, Study, Term
+
+ROW = ["file", "sheet", "row", "school_of_file"]
+_SYSTEM_FILES = ("thumbs.db", "desktop.ini")
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """A file of a delivery; ``label`` is its path relative to the study, ``source`` None if none matches."""
+
+    path: Path
+    label: str
+    source: Source | None
+    sha256: str
+
+
+@dataclass(frozen=True)
+class FileCells:
+    """One file read: its sheets with canonical columns, and all rows that are no data."""
+
+    raw: RawFile
+    located: tuple[Located, ...]
+    non_data: pd.DataFrame
+    rows_in: int
+    how: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """All files of one source.
+
+    Attributes
+    ----------
+    cells : DataFrame
+        Indexed by ``rid`` (a number for each data row of the ingest): :data:`ROW` and canonical columns as
+        cleaned text, "" where blank. ``school_of_file`` is missing where the file doesn't tell.
+    kinds : DataFrame
+        Kind of each cell (:mod:`cobench.ingest.readers`).
+    headers : dict of (file, sheet, column) to header text
+    codebook : Codebook, of questionnaires
+    """
+
+    source: Source
+    cells: pd.DataFrame
+    kinds: pd.DataFrame
+    headers: dict[tuple[str, str, str], str]
+    codebook: Codebook | None = None
+
+    def header(self, file: str, sheet: str, column: str) -> str:
+        """What the file calls a canonical column."""
+        return self.headers.get((file, sheet, column), column)
+
+
+def find_files(study: Study, term: Term) -> list[RawFile]:
+    """Every file of the delivery ``data/raw/<term>``, in order of its path.
+
+    Raises
+    ------
+    StudyFileError
+        When a file fits two sources.
+    """
+    sources: dict[Path, Source] = {}
+    for source in study.sources:
+        pattern = source.files.replace("{term}", term.id).replace("{school}", "*")
+        for path in study.root.glob(pattern):
+            if path in sources and sources[path] is not source:
+                shown = path.relative_to(study.root).as_posix()
+                raise StudyFileError(
+                    en=f"{shown} fits two sources ({sources[path].files} and {source.files}); narrow one of them",
+                    zh=f"{shown} 同时符合两个来源（{sources[path].files} 与 {source.files}）；请收窄其一",
+                )
+            sources[path] = source
+    folder = study.root / "data" / "raw" / term.id
+    paths = sorted({path for path in (*folder.rglob("*"), *sources) if path.is_file() and not _is_hidden(path)})
+    return [
+        RawFile(path, path.relative_to(study.root).as_posix(), sources.get(path), file_hash(path)) for path in paths
+    ]
+
+
+def read_file(raw: RawFile, codebook: Codebook | None) -> FileCells:
+    """Read one matched file into canonical columns.
+
+    Raises
+    ------
+    CobenchError
+        One of the project's errors, naming file, sheet, row and column.
+    """
+    source = raw.source
+    wanted = wanted_columns(source)
+    located, others, how = [], [], []
+    rows_in = 0
+    for sheet in read_cells(raw.path, raw.label):
+        rows_in += sheet.n_rows
+        skipped = "hidden_sheet" if sheet.hidden else None
+        if skipped is None and source.platform != "wenjuanxing" and headers.is_notes(sheet, wanted):
+            skipped = "notes_sheet"
+        if skipped:
+            others.append(pd.DataFrame({"row": sheet.row_numbers, "rule": skipped}).assign(sheet=sheet.name))
+            continue
+        if source.platform == "wenjuanxing":
+            found = wenjuanxing.locate(sheet, codebook, raw.label)
+        else:
+            found = headers.locate(sheet, wanted, raw.label)
+        located.append(found)
+        others.append(found.non_data)
+        how.append(found.how if not sheet.name else f"{sheet.name}: {found.how}")
+    if not located:
+        raise IngestError(
+            en=f"{raw.label}: no sheet holds a table; check that the right file was sent",
+            zh=f"{raw.label}：没有任何工作表含有表格；请检查是否报错了文件",
+        )
+    shown = how[0] if len(set(how)) == 1 else "; ".join(how[:3]) + ("; …" if len(how) > 3 else "")
+    return FileCells(raw, tuple(located), pd.concat(others, ignore_index=True), rows_in, shown)
+
+
+def wanted_columns(source: Source) -> Wanted:
+    """Headers that files of ``source`` must hold, or may where the source calls them optional."""
+    return Wanted({**source.columns, **source.measures}, frozenset(source.optional))
+
+
+def put_together(
+    source: Source, files: list[FileCells], schools: dict[str, str], first_rid: int, codebook: Codebook | None
+) -> Batch:
+    """One batch of all files of a source; ``schools`` gives the school of each file by its label."""
+    cells, kinds, names = [], [], {}
+    for each in files:
+        for located in each.located:
+            sheets = located.cells["sheet"].unique() if len(located.cells) else []
+            for sheet in sheets:
+                names.update({(each.raw.label, sheet, name): text for name, text in located.headers.items()})
+            cells.append(located.cells.assign(file=each.raw.label, school_of_file=schools.get(each.raw.label)))
+            kinds.append(located.kinds)
+    joined = pd.concat(cells, ignore_index=True) if cells else pd.DataFrame(columns=ROW)
+    index = pd.RangeIndex(first_rid, first_rid + len(joined), name="rid")
+    joined_kinds = pd.concat(kinds, ignore_index=True) if kinds else pd.DataFrame()
+    columns = [name for name in joined.columns if name not in ROW]
+    texts = joined[columns].astype("object")
+    cells_frame = pd.concat([joined[ROW], texts.where(texts.notna(), "")], axis=1).set_index(index)
+    return Batch(source, cells_frame, joined_kinds.fillna(0).set_index(index), names, codebook)
+
+
+def decode_levels(batch: Batch, column: str) -> pd.Series:
+    """Values of a labelled column, missing where blank (labels have been checked by :func:`unknown_levels`)."""
+    levels = {clean_text(label): value for label, value in batch.source.levels[column].items()}
+    return batch.cells[column].map(levels).astype("object")
+
+
+def unknown_levels(batch: Batch) -> list[CobenchError]:
+    """An error for each file and column with a label that ``levels`` doesn't list; labels are not repeated."""
+    errors = []
+    source = batch.source
+    cells = batch.cells
+    if source.table == "contacts" and "student_name" in cells:
+        cells = cells[~is_nil(batch)]
+    for column, levels in source.levels.items():
+        if column not in cells:
+            continue
+        known = {clean_text(label) for label in levels} | {""}
+        wrong = cells[~cells[column].isin(known)]
+        for (file, sheet), rows in wrong.groupby(["file", "sheet"], sort=True):
+            errors.append(unknown_label(file, sheet, batch.header(file, sheet, column), rows["row"], levels))
+    return errors
+
+
+def unknown_label(file: str, sheet: str, column: str, rows: pd.Series, allowed) -> UnknownLevelError:
+    """An unlisted label, named by its place; the label itself may be a name in the wrong column."""
+    en, zh = headers.place(file, sheet)
+    listed = ", ".join(map(str, rows.head(10))) + (", …" if len(rows) > 10 else "")
+    labels = " | ".join(allowed)
+    return UnknownLevelError(
+        en=f"{en}, column {column}, row {listed}: a label that isn't listed; allowed: {labels}; "
+        "mend the cell, or add the label to study.toml or the code book",
+        zh=f"{zh} 列「{column}」第 {listed} 行：出现未列出的选项；可用：{labels}；请修正单元格，或将该选项加入 study.toml 或编码表",
+    )
+
+
+def is_nil(batch: Batch) -> pd.Series:
+    """Rows by which a class reports that it had no contact."""
+    nil = {clean_text(value) for value in batch.source.nil_values}
+    return map_unique(batch.cells["student_name"], lambda name: name in nil).astype("bool")
+
+
+def _is_hidden(path: Path) -> bool:
+    return path.name.startswith((".", "~$")) or path.name.lower() in _SYSTEM_FILES

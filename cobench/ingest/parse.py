@@ -1,0 +1,291 @@
+"""One small function for each thing that schools write down; each gives a value, or the rule that it breaks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import pandas as pd
+
+from cobench.ingest.text import clean_text, map_unique
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A value, or the id of a rule of :mod:`cobench.ingest.quarantine` that the text breaks."""
+
+    value: object = None
+    rule: str | None = None
+
+
+BLANK = Parsed()
+
+
+def parse_column(texts: pd.Series, parse: Callable[[str], Parsed]) -> pd.DataFrame:
+    """Parse each distinct text once; columns ``value`` and ``rule`` (objects) on the same index."""
+    parsed = map_unique(texts, parse)
+    return pd.DataFrame(
+        {
+            "value": pd.Series([each.value for each in parsed], index=texts.index, dtype="object"),
+            "rule": pd.Series([each.rule for each in parsed], index=texts.index, dtype="object"),
+        }
+    )
+
+
+# ---- numerals --------------------------------------------------------------------------------------
+
+_DIGITS = {"零": 0, "〇": 0, "一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9}
+_HAN = "零〇一二两三四五六七八九十"
+_NUMBER = rf"(?:\d{{1,3}}|[{_HAN}]{{1,3}})"
+
+
+def parse_numeral(text: str) -> int | None:
+    """A whole number below 100 in Chinese (十二, 二十, 三十五) or Arabic digits, None for anything else."""
+    if text.isdecimal():
+        return int(text)
+    match = re.fullmatch(r"([一二两三四五六七八九])?(十)?([一二三四五六七八九])?", text)
+    if not match or not text:
+        return _DIGITS.get(text)
+    tens, ten, ones = match.groups()
+    if ten:
+        return (_DIGITS[tens] if tens else 1) * 10 + (_DIGITS[ones] if ones else 0)
+    return _DIGITS[tens] if tens and not ones else _DIGITS.get(text)
+
+
+# ---- dates -----------------------------------------------------------------------------------------
+
+_FULL_DATE = re.compile(
+    r"(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})\s*[日号]?(?:[T\s]+\d{1,2}:\d{2}(?::\d{2})?)?|(\d{4})(\d{2})(\d{2})"
+)
+_YEARLESS = re.compile(r"(\d{1,2})\s*[-/.月]\s*(\d{1,2})\s*[日号]?")
+_TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
+_MONTH = re.compile(r"(\d{4})\s*[-/.年]?\s*(\d{1,2})\s*月?(?:\s*[-/.]?\s*\d{1,2}\s*[日号]?(?:\s+[\d:]+)?)?")
+
+
+@dataclass(frozen=True)
+class Window:
+    """Days among which a date without a year must fall: ``first`` to ``last``, both included."""
+
+    first: date
+    last: date
+
+    def years_of(self, month: int, day: int) -> list[date]:
+        """Dates of the window that fall on this day of the year."""
+        found = []
+        for year in range(self.first.year, self.last.year + 1):
+            each = make_date(year, month, day)
+            if each is not None and self.first <= each <= self.last:
+                found.append(each)
+        return found
+
+
+def make_date(year: int, month: int, day: int) -> date | None:
+    """The date, None where the calendar has none."""
+    try:
+        return date(year, month, day)
+    except ValueError:
+        return None
+
+
+def parse_date(text: str, window: Window, *, numeric: bool = False) -> Parsed:
+    """A date: 2026-03-15, 2026/3/15, 2026.3.15, 20260315, 2026年3月15日, 3月15日, 3.15.
+
+    A date without a year counts only where exactly one day of ``window`` fits. A spreadsheet number such as
+    9.1 may have been 9.10, so it is refused.
+    """
+    text = clean_text(text)
+    if not text:
+        return Parsed(rule="blank_required")
+    match = _FULL_DATE.fullmatch(text)
+    if match:
+        year, month, day = (int(part) for part in match.groups() if part is not None)
+        found = make_date(year, month, day)
+        return Parsed(found) if found else Parsed(rule="impossible_date")
+    match = _YEARLESS.fullmatch(text)
+    if not match:
+        return Parsed(rule="unreadable_date")
+    if numeric and re.fullmatch(r"\d{1,2}\.[123]", text):
+        return Parsed(rule="ambiguous_date")
+    month, day = int(match.group(1)), int(match.group(2))
+    if make_date(2024, month, day) is None:
+        return Parsed(rule="impossible_date")
+    fitting = window.years_of(month, day)
+    if len(fitting) == 1:
+        return Parsed(fitting[0])
+    return Parsed(rule="ambiguous_date" if fitting else "date_outside_term")
+
+
+def parse_time(text: str) -> Parsed:
+    """A point in time such as 2026-03-15 20:31 or 2026/3/15; missing where blank."""
+    text = clean_text(text)
+    if not text:
+        return BLANK
+    day, _, clock = text.replace("T", " ").partition(" ")
+    if "日" in text and not clock:
+        day, _, clock = text.partition("日")
+    match = _FULL_DATE.fullmatch(day)
+    time = _TIME.fullmatch(clock.strip())
+    if not match or (clock.strip() and not time):
+        return Parsed(rule="unreadable_time")
+    found = make_date(*(int(part) for part in match.groups() if part is not None))
+    if found is None:
+        return Parsed(rule="impossible_date")
+    hour, minute, second = (int(part or 0) for part in time.groups()) if time else (0, 0, 0)
+    if hour > 23 or minute > 59 or second > 59:
+        return Parsed(rule="unreadable_time")
+    return Parsed(pd.Timestamp(found) + timedelta(hours=hour, minutes=minute, seconds=second))
+
+
+def parse_month(text: str) -> Parsed:
+    """A month of birth, 2014-03, 2014年3月, 201403 or a whole date, as "2014-03"; missing where blank."""
+    text = clean_text(text)
+    if not text:
+        return BLANK
+    match = re.fullmatch(r"(\d{4})(\d{2})(?:\d{2})?", text) or _MONTH.fullmatch(text)
+    if not match or not (1 <= int(match.group(2)) <= 12 and 1900 < int(match.group(1)) < 2100):
+        return Parsed(rule="unreadable_month")
+    return Parsed(f"{int(match.group(1)):04d}-{int(match.group(2)):02d}")
+
+
+# ---- classes ---------------------------------------------------------------------------------------
+
+FIRST_GRADE = {"kindergarten": -2, "primary": 1, "junior": 7}
+_LAST_GRADE = {"kindergarten": 0, "primary": 6, "junior": 9}
+_KINDERGARTEN = {"小": -2, "中": -1, "大": 0}
+_BRACKETS = str.maketrans("[]{}【】〔〕〈〉<>", "()()()()()()")
+
+_BY_ENTRY = re.compile(rf"(\d{{4}})级\(?({_NUMBER})\)?班?")
+_BY_KINDERGARTEN = re.compile(rf"([小中大])班?\(?({_NUMBER})\)?班?")
+_BY_JUNIOR = re.compile(rf"初([一二三123])(?:年级?)?\(?({_NUMBER})\)?班?")
+# 12班 without a separator could be class 12 or grade 1, class 2.
+_BY_GRADE = re.compile(rf"([一二三四五六七八九])[(\-.]?({_NUMBER})\)?班?|([1-9])[(\-.]({_NUMBER})\)?班?")
+_BY_GRADE_NAMED = re.compile(rf"([一二三四五六七八九1-9])年级?[(\-.]?({_NUMBER})\)?班?")
+_BY_DIGITS = re.compile(r"([1-9])(\d{2})班?")
+
+
+def parse_class(text: str, stage: str, school_year: int) -> Parsed:
+    """A class name as (grade, year of entry, number): 三(2)班, 三年级2班, 302, 初一(3)班, 小一班, 2022级2班.
+
+    In a junior school 一(3)班 is 初一(3)班.
+
+    Parameters
+    ----------
+    stage : {"kindergarten", "primary", "junior"}
+    school_year : int
+        Year of the September in which the school year began.
+    """
+    name = re.sub(r"\s+", "", clean_text(text)).translate(_BRACKETS)
+    if not name:
+        return Parsed(rule="blank_required")
+    first = FIRST_GRADE[stage]
+    match = _BY_ENTRY.fullmatch(name)
+    if match:
+        return _class(first + school_year - int(match.group(1)), parse_numeral(match.group(2)), stage, school_year)
+    if stage == "kindergarten":
+        match = _BY_KINDERGARTEN.fullmatch(name)
+        grade = _KINDERGARTEN[match.group(1)] if match else None
+    else:
+        match = _BY_JUNIOR.fullmatch(name) if stage == "junior" else None
+        if match:
+            grade = 6 + (parse_numeral(match.group(1)) or 0)
+        else:
+            match = _BY_DIGITS.fullmatch(name) or _BY_GRADE_NAMED.fullmatch(name) or _BY_GRADE.fullmatch(name)
+            grade = parse_numeral(next(filter(None, match.groups()))) if match else None
+            if grade is not None and stage == "junior" and grade <= 3:
+                grade += 6
+    if match is None or grade is None:
+        return Parsed(rule="unreadable_class")
+    number = [part for part in match.groups() if part is not None][1]
+    return _class(grade, parse_numeral(number), stage, school_year)
+
+
+def _class(grade: int, number: int | None, stage: str, school_year: int) -> Parsed:
+    if not number or not FIRST_GRADE[stage] <= grade <= _LAST_GRADE[stage]:
+        return Parsed(rule="unreadable_class")
+    return Parsed((grade, school_year - grade + FIRST_GRADE[stage], number))
+
+
+# ---- durations, marks ------------------------------------------------------------------------------
+
+_MINUTES = re.compile(rf"(?:约|大约)?(\d+(?:\.\d+)?|[{_HAN}]+)(?:分钟|分|min|mins|minutes|')?(?:左右)?", re.IGNORECASE)
+_HOURS = re.compile(
+    rf"(?:约|大约)?(\d+(?:\.\d+)?|[{_HAN}]+)个?(半)?(?:小时|钟头|h|hour|hours)(半)?"
+    rf"(?:(\d+|[{_HAN}]+)(?:分钟|分|min)?)?(?:左右)?",
+    re.IGNORECASE,
+)
+_SPECIAL_MINUTES = {"半小时": 30.0, "半个小时": 30.0, "半个钟头": 30.0, "一刻钟": 15.0, "三刻钟": 45.0}
+
+
+def parse_minutes(text: str) -> Parsed:
+    """A duration in minutes: 40分钟, 40, 1小时, 1.5小时, 一个半小时, 半小时, 1小时20分; missing where blank."""
+    text = re.sub(r"\s+", "", clean_text(text))
+    if not text:
+        return BLANK
+    special = _SPECIAL_MINUTES.get(text.removeprefix("约").removesuffix("左右"))
+    if special is not None:
+        return Parsed(special)
+    match = _HOURS.fullmatch(text)
+    if match:
+        hours, half, half_after, minutes = match.groups()
+        whole = _amount(hours)
+        rest = _amount(minutes) if minutes else 0.0
+        if whole is None or rest is None or (half and half_after):
+            return Parsed(rule="unreadable_minutes")
+        return Parsed(60 * whole + (30 if half or half_after else 0) + rest)
+    match = _MINUTES.fullmatch(text)
+    amount = _amount(match.group(1)) if match else None
+    return Parsed(rule="unreadable_minutes") if amount is None else Parsed(amount)
+
+
+def _amount(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        number = parse_numeral(text)
+        return None if number is None else float(number)
+
+
+EXAM_STATES = {"缺考": "absent", "免修": "exempt", "免考": "exempt", "免试": "exempt", "缓考": "deferred", "": "blank"}
+_MARK = re.compile(r"\d{1,4}(?:\.\d{1,4})?")
+
+
+def parse_mark(text: str) -> Parsed:
+    """A mark, full-width digits included; an exam state (缺考, 免修, 缓考, blank) comes as its reason, a text."""
+    text = clean_text(text)
+    state = re.sub(r"\s+", "", text)
+    if state in EXAM_STATES:
+        return Parsed(EXAM_STATES[state])
+    match = _MARK.fullmatch(text.removesuffix("分").removesuffix("天"))
+    return Parsed(float(match.group())) if match else Parsed(rule="not_a_number")
+
+
+# ---- student numbers -------------------------------------------------------------------------------
+
+_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+_CHECK_CHARACTERS = "10X98765432"
+
+
+def checksum_fits(number: str) -> bool:
+    """Whether the last of 18 characters is the check character (ISO 7064 mod 11-2, GB 11643-1999)."""
+    total = sum(weight * int(digit) for weight, digit in zip(_WEIGHTS, number[:17], strict=True))
+    return _CHECK_CHARACTERS[total % 11] == number[17]
+
+
+def parse_student_number(text: str, *, numeric: bool = False) -> Parsed:
+    """A student number 学籍号: G, J or L and 18 characters; those of G carry the identity number's check character.
+
+    A number that a spreadsheet has held as a number has lost its last digits and can't be repaired.
+    """
+    number = re.sub(r"\s+", "", clean_text(text)).lstrip("'`‘’").upper()
+    if not number:
+        return Parsed(rule="blank_required")
+    # A spreadsheet keeps 15 significant digits; an 18-digit text that ends in three zeros went through one.
+    if numeric or re.fullmatch(r"\d{15}000", number) or re.fullmatch(r"[GJL]?\d(?:\.\d+)?E\+?\d+", number):
+        return Parsed(rule="destroyed_number")
+    if not re.fullmatch(r"[GJL]\d{17}[0-9X]", number):
+        return Parsed(rule="malformed_number")
+    if number[0] == "G" and not checksum_fits(number[1:]):
+        return Parsed(rule="wrong_checksum")
+    return Parsed(number)

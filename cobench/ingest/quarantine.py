@@ -1,0 +1,161 @@
+"""What happens to every row: accepted, quarantined under a rule, or recognised as no data. Counted, asserted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from cobench.declared import Text
+from cobench.errors import ConservationError
+
+FAULT = ["rid", "column", "rule"]
+
+# Rows put aside until the school has mended them; the text is the hint that goes back to the school.
+QUARANTINE_RULES: dict[str, Text] = {
+    "blank_required": Text("必填单元格为空，请补填", "a required cell is blank; fill it in"),
+    "impossible_date": Text("日期不存在（如2月30日），请改正", "no such day (like 30 February); correct it"),
+    "unreadable_date": Text("日期无法识别，请写成 2026-03-15", "the date can't be read; write 2026-03-15"),
+    "ambiguous_date": Text(
+        "日期可能有两种解释，请写全年月日", "the date may mean two days; write year, month and day"
+    ),
+    "date_outside_term": Text(
+        "日期不在本学期内，请核对年份，或随相应学期报送",
+        "the date lies outside the term; check the year, or send the row with its own term",
+    ),
+    "unknown_school": Text("学校不在学校名录中，请核对", "the school is not in the list of schools; check it"),
+    "unreadable_class": Text("班级写法无法识别，请写成 三(2)班", "the class can't be read; write 三(2)班"),
+    "unknown_class": Text("名册中没有这个班级，请核对", "the roster has no such class; check it"),
+    "destroyed_number": Text(
+        "学籍号被表格软件当作数字，末几位已丢失；请设为文本格式后重新录入",
+        "the student number was held as a number and has lost its last digits; enter it again as text",
+    ),
+    "malformed_number": Text(
+        "学籍号应为 G、J 或 L 加18位，请核对", "a student number is G, J or L and 18 characters; check it"
+    ),
+    "wrong_checksum": Text("学籍号校验码不符，请核对", "the student number's check character doesn't fit; check it"),
+    "not_a_number": Text(
+        "应填数字，或 缺考、免修、缓考", "write a number, or 缺考, 免修, 缓考 (absent, exempt, deferred)"
+    ),
+    "not_a_level": Text("该年级应填等级（如优良中差），请核对", "this grade is given in levels (优良中差); check it"),
+    "unknown_student": Text(
+        "该班名册中没有这名学生，请核对姓名和班级", "the class roster has no such child; check name and class"
+    ),
+    "ambiguous_student": Text(
+        "该班有同名学生，请加填学籍号", "two children of the class share this name; add the student number"
+    ),
+    "student_in_quarantine": Text(
+        "该生在名册中的记录尚待更正，更正后本行自动恢复",
+        "this child's roster row is in quarantine; once it is mended this row comes back",
+    ),
+    "contradicting_rows": Text(
+        "同一名学生有相互矛盾的两行，请保留正确的一行", "two rows of one child contradict each other; keep the right one"
+    ),
+    "unlisted_event": Text("场次无法识别，请写成 2026-03-20 主题", "the event can't be read; write 2026-03-20 topic"),
+    "duplicate_key": Text("主键重复，请核对", "the key stands twice; check it"),
+}
+
+# Rows that hold no data of their own, by design.
+NON_DATA_RULES: dict[str, Text] = {
+    "title": Text("标题行", "title"),
+    "header": Text("表头", "header"),
+    "repeated_header": Text("重复的表头", "repeated header"),
+    "blank": Text("空行", "blank row"),
+    "footer": Text("合计、平均分、制表人等", "totals, averages, signatures"),
+    "nil_return": Text("零报告（无）", "nil return"),
+    "duplicate": Text("与已有记录相同的行", "row that repeats a record already held"),
+    "identical_file": Text("内容相同的重复文件", "file sent twice with the same content"),
+    "hidden_sheet": Text("隐藏的工作表", "hidden sheet"),
+    "notes_sheet": Text("说明页", "sheet of notes"),
+    "filtered": Text("按研究的筛选条件不纳入", "left out by the study's filter"),
+}
+
+# Cells of an accepted row that could not be read and are missing in the tables.
+CELL_RULES: dict[str, Text] = {
+    "unreadable_minutes": Text("时长无法识别，请写成 40分钟", "the duration can't be read; write 40分钟"),
+    "unreadable_time": Text("录入时间无法识别，请写成 2026-03-15 20:30", "the time can't be read; write 2026-03-15 20:30"),
+    "unreadable_month": Text("出生年月无法识别，请写成 2014-03", "the month of birth can't be read; write 2014-03"),
+    "impossible_time": Text("录入时间不存在，请改正", "no such time; correct it"),
+    "unlinked": Text("答卷未能对应到名册中的学生", "the questionnaire can't be linked to a child of the roster"),
+    "redacted": Text("文字中含姓名或号码，已隐去", "the text held a name or number, which was taken out"),
+}
+
+
+def hint(rule: str) -> Text:
+    """What to do about a rule, in both languages."""
+    for rules in (QUARANTINE_RULES, CELL_RULES, NON_DATA_RULES):
+        if rule in rules:
+            return rules[rule]
+    raise KeyError(rule)
+
+
+@dataclass(frozen=True)
+class Conservation:
+    """Rows of one file: every one read is accepted, quarantined or recognised as no data."""
+
+    file: str
+    rows_in: int
+    accepted: int
+    quarantined: int
+    non_data: int
+
+    def check(self) -> Conservation:
+        """Return itself.
+
+        Raises
+        ------
+        ConservationError
+            When the three don't add up to the rows read.
+        """
+        if self.accepted + self.quarantined + self.non_data != self.rows_in:
+            parts = f"{self.accepted} + {self.quarantined} + {self.non_data} != {self.rows_in}"
+            raise ConservationError(
+                en=f"{self.file}: accepted + quarantined + non-data is not the rows read ({parts}); "
+                "nothing was stored; please report this file's layout",
+                zh=f"{self.file}：采用 + 隔离 + 非数据 与读入行数不符（{parts}）；未写入任何内容；请反馈该文件的版式",
+            )
+        return self
+
+
+def faults(rows: Iterable[tuple[int, str, str]] = ()) -> pd.DataFrame:
+    """A frame of faults: ``rid`` (row), ``column`` (canonical) and ``rule``."""
+    return pd.DataFrame(list(rows), columns=FAULT).astype({"rid": "int64", "column": "str", "rule": "str"})
+
+
+def first_faults(index: pd.Index, checks: Iterable[tuple[str, pd.Series]]) -> pd.DataFrame:
+    """The first fault of each row; ``checks`` are (column, rule of each row or missing) in order."""
+    rule = pd.Series(None, index=index, dtype="object")
+    column = pd.Series(None, index=index, dtype="object")
+    for name, rules in checks:
+        rules = rules.reindex(index)
+        new = rule.isna() & rules.notna()
+        rule = rule.where(~new, rules)
+        column = column.where(~new, name)
+    broken = rule.notna()
+    return faults(zip(index[broken], column[broken], rule[broken], strict=True))
+
+
+@dataclass(frozen=True)
+class Tidy:
+    """What became of the rows of one source.
+
+    Attributes
+    ----------
+    tables : dict of DataFrame
+        Canonical rows, each with ``rid``, the row of the file that it comes from.
+    quarantined : DataFrame
+        Columns ``rid, column, rule``, one a row.
+    non_data : DataFrame
+        Columns ``rid, column, rule``, one a row.
+    cells : DataFrame
+        Columns ``rid, column, rule``: cells of accepted rows that are missing in the tables.
+    links : DataFrame
+        How rows were linked to children; see :func:`cobench.ingest.linkage.match_report`.
+    """
+
+    tables: dict[str, pd.DataFrame]
+    quarantined: pd.DataFrame = field(default_factory=faults)
+    non_data: pd.DataFrame = field(default_factory=faults)
+    cells: pd.DataFrame = field(default_factory=faults)
+    links: pd.DataFrame = field(default_factory=pd.DataFrame)

@@ -1,0 +1,250 @@
+"""Schools, the roster (students and their enrolment) and category memberships."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from cobench.errors import CobenchError, DuplicateStudentError
+from cobench.ingest.batches import Batch, decode_levels
+from cobench.ingest.context import (
+    Context,
+    class_ids,
+    link_rows,
+    listed_classes,
+    no_values,
+    redact,
+    resolve_schools,
+)
+from cobench.ingest.headers import place
+from cobench.ingest.identities import pseudonyms
+from cobench.ingest.linkage import match_report
+from cobench.ingest.parse import Parsed, parse_column, parse_date, parse_month, parse_student_number
+from cobench.ingest.quarantine import Tidy, faults, first_faults
+from cobench.ingest.readers import NUMBER
+from cobench.ingest.text import map_unique, name_key
+from cobench.study import Term
+
+_PERSON = ["name_key", "sex", "birth_month"]
+_ROSTER = ["school", "class_id", "name", "student", "student_number"]
+_ACTIVE = ("enrolled", "transferred_in")
+
+
+def blank(texts: pd.Series) -> pd.Series:
+    """Rule ``blank_required`` where a text is blank."""
+    return no_values(texts.index).mask(texts == "", "blank_required")
+
+
+def cell_faults(column: str, rules: pd.Series, accepted: pd.Index) -> pd.DataFrame:
+    """Cells of accepted rows that could not be read."""
+    broken = rules.reindex(accepted).dropna()
+    return faults((rid, column, rule) for rid, rule in broken.items())
+
+
+def row_school(batch: Batch, codes: dict[str, str]) -> pd.DataFrame:
+    """School of each row as ``value`` and ``rule``: from a column, else from the file."""
+    if "school" in batch.cells:
+        return resolve_schools(batch.cells["school"], codes)
+    return pd.DataFrame({"value": batch.cells["school_of_file"], "rule": no_values(batch.cells.index)})
+
+
+def tidy_schools(batch: Batch, term: Term) -> Tidy:
+    """Table ``schools``; a row that repeats another is a duplicate, two that contradict go to quarantine."""
+    cells = batch.cells
+    rows = pd.DataFrame(
+        {
+            "school": cells["school"],
+            "name": cells["name"],
+            "short_name": cells["short_name"] if "short_name" in cells else "",
+            "stage": decode_levels(batch, "stage"),
+            "term": term.id,
+        }
+    )
+    repeated = rows.duplicated()
+    clash = rows[~repeated].duplicated("school", keep=False).reindex(rows.index, fill_value=False)
+    broken = first_faults(
+        rows.index[~repeated],
+        [(name, blank(cells[name])) for name in ("school", "name", "stage")]
+        + [("school", no_values(rows.index).mask(clash, "contradicting_rows"))],
+    )
+    good = rows[~repeated & ~rows.index.isin(broken["rid"])]
+    return Tidy(
+        {"schools": good.rename_axis("rid").reset_index()},
+        broken,
+        faults((rid, "school", "duplicate") for rid in rows.index[repeated]),
+    )
+
+
+def tidy_roster(batch: Batch, term: Term, key: bytes, study_id: str, schools: pd.DataFrame, codes: dict[str, str]) -> Tidy:
+    """Tables ``students`` and ``enrolments``, and ``roster``: who answers to which name, quarantined rows included.
+
+    Raises
+    ------
+    DuplicateStudentError
+        When two rows of one school claim one student number but differ, or rows of two schools describe
+        different children under it.
+    """
+    cells = batch.cells
+    stages = dict(zip(schools["school"], schools["stage"], strict=True))
+    school = row_school(batch, codes)
+    year = pd.Series(term.school_year, index=cells.index)
+    classes = class_ids(school["value"], cells["class"], year, stages)
+    numeric = batch.kinds["student_number"] == NUMBER
+    marked = cells["student_number"].where(~numeric, cells["student_number"] + "\0")
+    number = parse_column(
+        marked, lambda text: parse_student_number(text.rstrip("\0"), numeric=text.endswith("\0"))
+    )
+    birth = _optional(batch, "birth_month", parse_month)
+    broken = first_faults(
+        cells.index,
+        [
+            ("school", school["rule"]),
+            ("student_name", blank(cells["student_name"])),
+            ("student_number", number["rule"]),
+            ("class", classes["rule"]),
+            ("status", blank(cells["status"])),
+        ],
+    )
+    rows = pd.DataFrame(
+        {
+            "file": cells["file"],
+            "sheet": cells["sheet"],
+            "row": cells["row"],
+            "student_number": number["value"],
+            "name": cells["student_name"],
+            "name_key": map_unique(cells["student_name"], name_key),
+            "sex": _labelled(batch, "sex"),
+            "birth_month": birth["value"],
+            "term": term.id,
+            "school": school["value"],
+            "class_id": classes["value"],
+            "grade": classes["grade"],
+            "boarding": _labelled(batch, "boarding"),
+            "status": decode_levels(batch, "status"),
+            "valid_from": pd.Timestamp(term.start),
+            "valid_to": pd.Timestamp(term.end),
+        }
+    )
+    quarantined = rows.index.isin(broken["rid"])
+    good = rows[~quarantined]
+    content = ["student_number", *_PERSON, "school", "class_id", "boarding", "status"]
+    repeated = good.index[good.duplicated(content)]
+    good = good.drop(index=repeated)
+    _check_duplicates(good)
+    good = good.assign(student=pseudonyms(key, study_id, "student", good["student_number"]))
+    blocked = rows[quarantined & rows["class_id"].notna() & (rows["name_key"] != "")].assign(student=None)
+    good_rows = good.rename_axis("rid").reset_index()
+    return Tidy(
+        {
+            "students": _people(good_rows),
+            "enrolments": good_rows,
+            "roster": pd.concat([good[_ROSTER], blocked[_ROSTER]], ignore_index=True).assign(term=term.id),
+        },
+        broken,
+        faults((rid, "student_number", "duplicate") for rid in repeated),
+        cell_faults("birth_month", birth["rule"], good.index),
+    )
+
+
+def _optional(batch: Batch, column: str, parse) -> pd.DataFrame:
+    if column in batch.cells:
+        return parse_column(batch.cells[column], parse)
+    return pd.DataFrame({"value": no_values(batch.cells.index), "rule": no_values(batch.cells.index)})
+
+
+def _labelled(batch: Batch, column: str) -> pd.Series:
+    return decode_levels(batch, column) if column in batch.cells else no_values(batch.cells.index)
+
+
+def _people(enrolled: pd.DataFrame) -> pd.DataFrame:
+    """One row a child; a child in two schools is described by the one that has it now."""
+    order = (~enrolled["status"].isin(_ACTIVE)).astype("int64").sort_values(kind="stable").index
+    grouped = enrolled.loc[order].groupby("student", sort=False)
+    return grouped[["sex", "birth_month", "term", "rid"]].first().reset_index()
+
+
+def _check_duplicates(rows: pd.DataFrame) -> None:
+    shared = rows[rows.duplicated("student_number", keep=False)]
+    errors: list[CobenchError] = []
+    for _, same in shared.groupby("student_number", sort=False):
+        one_child = all(same[column].dropna().nunique() <= 1 for column in _PERSON)
+        if one_child and not same.duplicated("school").any():
+            continue
+        errors.append(_duplicate(same))
+    if errors:
+        raise merged_duplicates(errors)
+
+
+def _duplicate(same: pd.DataFrame) -> DuplicateStudentError:
+    places_en, places_zh = [], []
+    for (file, sheet), rows in same.groupby(["file", "sheet"], sort=True):
+        en, zh = place(file, sheet)
+        listed = ", ".join(map(str, rows["row"]))
+        places_en.append(f"{en}, rows {listed}")
+        places_zh.append(f"{zh} 第 {listed} 行")
+    return DuplicateStudentError(
+        en=f"one student number (学籍号) stands in different rows: {'; '.join(places_en)}; correct or remove one",
+        zh=f"同一学籍号出现在不同的行：{'；'.join(places_zh)}；请改正或删去其一",
+    )
+
+
+def merged_duplicates(errors: Iterable[CobenchError]) -> DuplicateStudentError:
+    """One error for all numbers that stand twice."""
+    errors = list(errors)
+    return DuplicateStudentError(
+        en="\n".join(error.en for error in errors[:20]), zh="\n".join(error.zh for error in errors[:20])
+    )
+
+
+def tidy_memberships(batch: Batch, ctx: Context) -> Tidy:
+    """Table ``memberships``: dated categories of children found on the delivery's roster."""
+    cells = batch.cells
+    term = pd.Series(ctx.term.id, index=cells.index)
+    school = row_school(batch, ctx.school_codes)
+    classes = listed_classes(ctx, term, school["value"], cells["class"])
+    numeric = batch.kinds["valid_from"] == NUMBER
+    dates = parse_column(cells["valid_from"], lambda text: parse_date(text, ctx.window))
+    dates = dates.mask(numeric & dates["value"].notna(), Parsed(rule="ambiguous_date").rule)
+    rows = pd.DataFrame(
+        {
+            "term": term,
+            "school": school["value"],
+            "class_id": classes["value"],
+            "name_key": map_unique(cells["student_name"], name_key),
+        }
+    )
+    found = link_rows(ctx, rows, cells.get("student_number"))
+    broken = first_faults(
+        cells.index,
+        [
+            ("school", school["rule"]),
+            ("student_name", blank(cells["student_name"])),
+            ("class", classes["rule"]),
+            ("category", blank(cells["category"])),
+            ("valid_from", dates["rule"]),
+            ("student_name", found["rule"]),
+        ],
+    )
+    source = cells["source"] if "source" in cells else pd.Series("", index=cells.index)
+    source, redacted = redact(ctx, source)
+    tidy = pd.DataFrame(
+        {
+            "student": found["student"],
+            "term": term,
+            "category": decode_levels(batch, "category"),
+            "valid_from": dates["value"],
+            "valid_to": None,
+            "source": source.mask(source == "", None),
+        }
+    )
+    good = tidy[~tidy.index.isin(broken["rid"])]
+    repeated = good.index[good.duplicated(["student", "category", "valid_from"])]
+    good = good.drop(index=repeated)
+    return Tidy(
+        {"memberships": good.rename_axis("rid").reset_index()},
+        broken,
+        faults((rid, "student_name", "duplicate") for rid in repeated),
+        cell_faults("source", no_values(cells.index).mask(redacted, "redacted"), good.index),
+        match_report(rows.assign(by=found["by"]).dropna(subset=["school"]), "memberships", "school"),
+    )
