@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -61,8 +62,16 @@ class District:
 
     def class_grade(self, year: int) -> np.ndarray:
         """Grade of each class in the school year that began in ``year``; shape (K,)."""
-        first = self.classes["stage"].map(FIRST_GRADE).to_numpy()
-        return first + year - self.classes["entry"].to_numpy()
+        return self._grade_less_year + year
+
+    @cached_property
+    def _grade_less_year(self) -> np.ndarray:
+        return self.classes["stage"].map(FIRST_GRADE).to_numpy() - self.classes["entry"].to_numpy()
+
+    @cached_property
+    def names(self) -> np.ndarray:
+        """Everybody's name; object array of shape (P,)."""
+        return self.people["name"].to_numpy(dtype=object)
 
     def school_of(self, term: int) -> np.ndarray:
         """School index of each person in a term; shape (P,), -1 where not enrolled."""

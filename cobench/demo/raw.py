@@ -64,7 +64,7 @@ def delivery(world: World) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def write_raw(world: World, root: Path | str, *, force: bool = False) -> list[Path]:
-    """Write ``data/raw/<term>/...``, the code books and ``data/demo_truth.parquet`` below ``root``.
+    """Write ``data/raw/<term>/...``, the code books (kept where they exist, unless ``force``) and ``data/demo_truth.parquet`` below ``root``.
 
     Parameters
     ----------
@@ -88,7 +88,8 @@ def write_raw(world: World, root: Path | str, *, force: bool = False) -> list[Pa
     for instrument in INSTRUMENTS:
         path = root / "codebooks" / f"{instrument}.toml"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(codebook_text(instrument), encoding="utf-8")
+        if force or not path.exists():
+            path.write_text(codebook_text(instrument), encoding="utf-8", newline="\n")
     world.truth.to_parquet(root / "data" / "demo_truth.parquet", index=False)
     return written
 

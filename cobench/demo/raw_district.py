@@ -76,7 +76,7 @@ def _key_students(record: TermRecord, term: int) -> Sheet:
     body = pd.DataFrame(
         {
             "学校代码": district.schools["school"].to_numpy(dtype=object)[school],
-            "姓名": district.people["name"].to_numpy(dtype=object)[person],
+            "姓名": district.names[person],
             "班级": texts[district.class_of[term][person]],
             "类别": np.array([CATEGORY_WORDS[each] for each in CATEGORIES], dtype=object)[category],
             "认定日期": habits.date_texts(day, 0),
@@ -97,7 +97,7 @@ def _common_test(record: TermRecord, term: int) -> Sheet:
         {
             "学校": district.schools["name"].to_numpy(dtype=object)[district.school_of(term)[person]],
             "班级": texts[district.class_of[term][person]],
-            "姓名": district.people["name"].to_numpy(dtype=object)[person],
+            "姓名": district.names[person],
             "数学": score[person].astype(int),
         }
     )
@@ -166,7 +166,7 @@ def _who(
     grade = district.grade(survey.term)[person]
     for row in np.flatnonzero(survey.wrong_class):
         class_text[row] = habits.class_text(int(grade[row]), 9, 0)
-    names = district.people["name"].to_numpy(dtype=object)[person]
+    names = district.names[person]
     named = np.where(rng.random(len(person)) < 0.5, habits.with_dot(names, 2), habits.with_dot(names, 0))
     for row in np.flatnonzero(survey.wrong_name):
         named[row] = "小" + names[row][-1] + names[row][-1]

@@ -52,7 +52,7 @@ def log_lines(world: World, term: int, school: int) -> tuple[pd.DataFrame, np.nd
         (places[contacts["class_index"].to_numpy()] == school) & ~contacts["class_index"].isin(record.silent)
     ]
     second = (own["pair"] >= 0) & own.duplicated("pair")
-    names = record.district.people["name"].to_numpy(dtype=object)
+    names = record.district.names
     partner = own[second].set_index("pair")["person"]
     lines = own[~second]
     named = habits.with_dot(names[lines["person"].to_numpy()], school)
@@ -148,7 +148,7 @@ def _stray_lines(
                 rows.append([line[name] for name in COLUMNS])
                 rules.append(rule)
     for each in np.intersect1d(sent, place[district.ambiguous]):
-        twin = district.people["name"].to_numpy(dtype=object)[district.ambiguous & (place == each)][0]
+        twin = district.names[district.ambiguous & (place == each)][0]
         rows.append(
             _line(
                 日期=closing, 学生姓名=twin, 班级=texts[each], 家访方式="电话", 类型="常规", 教师角色="班主任"

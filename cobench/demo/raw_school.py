@@ -89,7 +89,7 @@ def _roster(record: TermRecord, term: int, school: int) -> Sheet:
     body = pd.DataFrame(
         {
             "序号": [str(each) for each in range(1, len(person) + 1)],
-            "姓名": habits.with_dot(people["name"].to_numpy(dtype=object)[person], 0),
+            "姓名": habits.with_dot(district.names[person], 0),
             "学籍号": numbers,
             "性别": np.where((people["sex"] == "m").to_numpy()[person], "男", "女"),
             "出生年月": habits.birth_texts(people["birth_month"].to_numpy(dtype=object)[person], school),
@@ -138,7 +138,7 @@ def _score_lines(
     record: TermRecord, term: int, school: int, own: np.ndarray, grade: int
 ) -> tuple[pd.DataFrame, np.ndarray]:
     district = record.district
-    names = habits.with_dot(district.people["name"].to_numpy(dtype=object)[own], school)
+    names = habits.with_dot(district.names[own], school)
     texts = habits.class_texts(district, TERMS[term].school_year, habits.roster_habit(school))
     columns = {
         "姓名": habits.spaced(names) if school % 6 == 2 else names,
@@ -186,7 +186,7 @@ def _register(record: TermRecord, term: int, school: int) -> Sheet:
     first = after(when.exposure_end)
     body = pd.DataFrame(
         {
-            "姓名": habits.with_dot(district.people["name"].to_numpy(dtype=object)[pupils], 0),
+            "姓名": habits.with_dot(district.names[pupils], 0),
             "班级": texts[district.class_of[term][pupils]],
             "统计区间": f"{first}至{when.end}",
             "应出勤天数": len(open_days(when, first, when.end, weekdays=True)),
@@ -202,7 +202,7 @@ def _sign_in(record: TermRecord, term: int, school: int) -> Iterator[Sheet]:
     district = record.district
     lectures = record.events[(record.events["kind"] == "lecture") & (record.events["school_index"] == school)]
     texts = habits.class_texts(district, TERMS[term].school_year, habits.roster_habit(school))
-    names = district.people["name"].to_numpy(dtype=object)
+    names = district.names
     for event in lectures.itertuples():
         own = record.attendance[record.attendance["event"] == event.event]
         person = own["person"].to_numpy()

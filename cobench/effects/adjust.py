@@ -63,14 +63,13 @@ def regress(
     se_type: str | None = None,
     reference: object = None,
     joint: bool = False,
-    absorb: bool = False,
 ) -> pd.DataFrame:
     """Least squares of the outcome on the exposure, covariates and fixed effects.
 
     Parameters
     ----------
     fixed_effects : sequence of str
-        Columns whose combinations get an intercept each, as dummies of the full design.
+        Columns whose combinations get an intercept each; variances are those of the full design.
     weights : str, optional
         Column of non-negative weights.
     se_type : {"classic", "HC1", "HC2", "CR1", "CR1S", "CR2"}, optional
@@ -79,9 +78,6 @@ def regress(
         One model for all levels (as trials of several arms publish it). By default each level has its own
         model on its own rows and the reference's, because a joint model without interactions mixes the
         effects of the arms (Goldsmith-Pinkham, Hull, Kolesár 2024).
-    absorb : bool
-        Sweep fixed effects out instead of fitting dummies; allowed only where each lies within one cluster,
-        because elsewhere CR2 would be wrong.
 
     Returns
     -------
@@ -98,7 +94,7 @@ def regress(
             frame, outcome=outcome, treatment=treatment, level=level, reference=base, covariates=covariates,
             within=fixed_effects, cluster=cluster, weights=weights, levels=levels if joint else (),
         )  # fmt: skip
-        return fit_regress(sample, se_type, estimand, absorb=absorb)
+        return fit_regress(sample, se_type, estimand)
 
     fits = [(level, partial(fit, level)) for level in levels]
     return observational_rows(fits, treatment=treatment, outcome=outcome, estimand=estimand, method="regress")
@@ -118,7 +114,7 @@ def fit_difference(sample: Sample, se_type: str | None, estimand: str) -> Answer
     return fit_regress(bare, se_type, estimand)
 
 
-def fit_regress(sample: Sample, se_type: str | None, estimand: str, absorb: bool = False) -> Answer:
+def fit_regress(sample: Sample, se_type: str | None, estimand: str) -> Answer:
     """Regression on one sample; the exposure columns stand last, so that what they share is dropped from them.
 
     Raises
@@ -127,10 +123,9 @@ def fit_regress(sample: Sample, se_type: str | None, estimand: str, absorb: bool
         When the exposure doesn't vary given the rest, or whole clusters were exposed and one side has one.
     """
     check_clusters(sample)
-    x, absorbed = regression_columns(sample, absorb)
-    y = _demeaned(sample.y[:, None], sample.cell)[:, 0] if absorb else sample.y
-    fit = fit_ols(y, x, sample.weights, absorbed)
-    column = x.shape[1] - sample.arms.shape[1]
+    z = np.column_stack([standardised(sample.covariates.x), sample.arms])
+    fit = fit_ols(sample.y, z, sample.cell, sample.weights)
+    column = z.shape[1] - sample.arms.shape[1]
     place = fit.position(column)
     if place is None:
         raise not_estimable(
@@ -139,54 +134,17 @@ def fit_regress(sample: Sample, se_type: str | None, estimand: str, absorb: bool
     if fit.dof_resid < 1:
         raise not_estimable("perfect_fit", outcome=sample.outcome)
     error = precision(fit, column, cluster=sample.cluster, se_type=se_type)
-    dropped = x.shape[1] - len(fit.kept)
+    dropped = z.shape[1] - len(fit.kept)
     answer = Answer(
         sample, float(fit.coefficients[place]), error, estimand, notes={"n_dropped_columns": dropped}
     )
     return checked(answer)
 
 
-def regression_columns(sample: Sample, absorb: bool = False) -> tuple[np.ndarray, int]:
-    """Design columns in the order intercepts, covariates, exposure; and how many intercepts were swept out."""
-    covariates = standardised(sample.covariates.x)
-    if absorb:
-        check_nested(sample.cell, sample.cluster)
-        x = _demeaned(np.column_stack([covariates, sample.arms]), sample.cell)
-        return x, len(np.unique(sample.cell))
-    intercepts = np.ones((len(sample.y), 1)) if sample.cell is None else one_hot(sample.cell)
-    return np.column_stack([intercepts, covariates, sample.arms]), 0
-
-
 def standardised(x: np.ndarray) -> np.ndarray:
     """Columns centred and scaled, which changes no other coefficient and keeps the fit well conditioned."""
     spread = x.std(axis=0)
     return (x - x.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-
-
-def one_hot(codes: np.ndarray) -> np.ndarray:
-    """A column a code, (n, C)."""
-    present, places = np.unique(codes, return_inverse=True)
-    return (places[:, None] == np.arange(len(present))).astype("float64")
-
-
-def check_nested(cell: np.ndarray | None, cluster: np.ndarray | None) -> None:
-    """Raise :class:`ParameterError` unless every cell lies within one cluster."""
-    nested = cell is not None and cluster is not None
-    if nested:
-        pairs = np.unique(np.column_stack([cell, cluster]), axis=0)
-        nested = len(pairs) == len(np.unique(cell))
-    if not nested:
-        raise ParameterError(
-            en="absorb needs fixed effects that each lie within one cluster; use the full design instead",
-            zh="只有当每个固定效应都位于同一群组之内时才能使用 absorb；请改用完整设计矩阵",
-        )
-
-
-def _demeaned(x: np.ndarray, cell: np.ndarray) -> np.ndarray:
-    places = np.unique(cell, return_inverse=True)[1]
-    counts = np.bincount(places)
-    means = np.column_stack([np.bincount(places, weights=column) for column in x.T]) / counts[:, None]
-    return x - means[places]
 
 
 def _check_se_type(se_type: str | None, cluster: str | None) -> None:

@@ -10,7 +10,6 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from cobench.effects.adjust import one_hot
 from cobench.effects.answers import Answer, check_clusters, checked, observational_rows
 from cobench.effects.folds import cell_means, choose_adjustment, make_folds
 from cobench.effects.inference import Precision
@@ -18,7 +17,14 @@ from cobench.effects.learners import Logistic, Ridge
 from cobench.effects.reasons import not_estimable
 from cobench.effects.sample import Sample, check_arms, levels_of, take_sample
 from cobench.effects.support import restrict_to_support
-from cobench.effects.weighting import CLIP, arm_weights, clipped, effective_n, weighted_contrast
+from cobench.effects.weighting import (
+    CLIP,
+    arm_weights,
+    clipped,
+    effective_n,
+    exposure_columns,
+    weighted_contrast,
+)
 
 LEAST = 5
 REPEATS = 3
@@ -219,7 +225,7 @@ def _nuisance(
     """Out-of-fold propensity and expected outcomes, each (n,)."""
     outcome = learners.get("outcome") or Ridge()
     exposure = learners.get("propensity") or Logistic()
-    for_outcome, for_exposure = _features(x, d, cell, adjustment)
+    for_outcome, for_exposure = _outcome_columns(x, d, cell, adjustment), exposure_columns(x, d, cell)
     propensity, m0, m1 = (np.full(len(y), np.nan) for _ in range(3))
     for held_out in np.unique(fold):
         test, train = fold == held_out, fold != held_out
@@ -234,19 +240,12 @@ def _nuisance(
     return propensity, m0, m1
 
 
-def _features(
-    x: np.ndarray, d: np.ndarray, cell: np.ndarray | None, adjustment: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Columns for the outcome model and for the exposure model."""
-    if adjustment == "none":
-        return x, x
-    if adjustment == "effects":
-        return x, np.column_stack([x, one_hot(cell)])
-    share = cell_means(d[:, None], cell)
-    count = _cell_size(cell)[:, None]
-    shrunk = (share * count + 0.5) / (count + 1)
+def _outcome_columns(x: np.ndarray, d: np.ndarray, cell: np.ndarray | None, adjustment: str) -> np.ndarray:
+    """Covariates, and for ``means`` their cell means and the cell's share of exposed students."""
+    if adjustment != "means":
+        return x
     means = cell_means(x, cell) if x.shape[1] else x
-    return np.column_stack([x, means, share]), np.column_stack([x, means, np.log(shrunk / (1 - shrunk))])
+    return np.column_stack([x, means, cell_means(d[:, None], cell)])
 
 
 def _expected(
@@ -270,8 +269,3 @@ def _expected(
     model = deepcopy(learner).fit(centred[train, 1:], centred[train, 0])
     level = (y - centred[:, 0])[test]
     return level + model.predict(centred[test, 1:])
-
-
-def _cell_size(cell: np.ndarray) -> np.ndarray:
-    _, places, counts = np.unique(cell, return_inverse=True, return_counts=True)
-    return counts[places].astype("float64")

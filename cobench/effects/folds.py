@@ -16,7 +16,8 @@ def choose_adjustment(
 
     ``effects`` holds out clusters and fits cell effects on the cell's other clusters. It needs clusters that
     lie within cells, and in every cell two clusters with unexposed students (for the ATE also two with
-    exposed ones): otherwise a held-out cell would have no estimated effect. ``means`` holds out whole cells
+    exposed ones): otherwise a held-out cell would have no estimated effect. The model of exposure uses cell
+    means either way. ``means`` holds out whole cells
     and uses cell means of covariates, lagged outcome and exposure instead (Mundlak 1978).
 
     Raises

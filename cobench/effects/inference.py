@@ -1,8 +1,12 @@
 """Least squares on arrays and its sandwich variances: HC1, HC2, CR1, CR1S, CR2 with Satterthwaite df.
 
+The design is ``X = [a dummy a cell | Z]`` in full, but no n x C matrix is ever formed: blocks of ``X'X`` and of
+``M = (X'X)^-1`` that belong to cells are diagonal up to a matrix of the rank of ``Z``. Nothing is approximated by
+absorbing, which is exact for CR2 only where cells lie within clusters.
+
 CR2 (Bell and McCaffrey 2002; Pustejovsky and Tipton 2018) is computed in coefficient space. With
-``M = (X'X)^-1`` and ``X_g'X_g = L L'`` (``L`` is K x r, r the rank of the cluster's rows), the adjusted score is
-``X_g' (I - H_gg)^{-1/2} e_g = L (I - L'ML)^{-1/2} L^+ X_g'e_g``, so no root of an n_g x n_g matrix is ever taken.
+``X_g'X_g = L L'`` (``L`` is K x r, r the rank of the cluster's rows), the adjusted score of cluster g is
+``X_g' (I - H_gg)^{-1/2} e_g = L (I - L'ML)^{-1/2} L^+ X_g'e_g``, so no root of an n_g x n_g matrix is taken.
 Directions that a cluster fits perfectly (eigenvalue one) get the pseudo-inverse.
 """
 
@@ -21,31 +25,44 @@ PERFECT = 1e-10
 
 @dataclass(frozen=True)
 class OlsFit:
-    """A least-squares fit of ``n`` rows on the ``k`` columns kept.
+    """Least squares of ``n`` rows on C cell dummies and the k columns of ``Z`` kept.
 
     Attributes
     ----------
     kept : ndarray of int, (k,)
-        Columns of the given design that were kept; a column that is a linear combination of earlier ones is
-        dropped.
+        Columns of the given ``Z`` that were kept; one that is a linear combination of cells and earlier
+        columns is dropped.
     coefficients : ndarray, (k,)
     bread : ndarray, (k, k)
-        ``(X'WX)^-1``.
-    x, residuals : ndarray, (n, k) and (n,)
-        Multiplied by the root of the weights.
+        Block of ``(X'WX)^-1`` that belongs to ``Z``.
+    z, centred : ndarray, (n, k)
+        Columns, and columns with cells swept out, both times the root of the weights.
+    residuals, root : ndarray, (n,)
+        Residuals times the root of the weights, and that root (the value of a row's cell dummy).
+    cell : ndarray of int, (n,)
+        Codes 0..C-1.
+    mass : ndarray, (C,)
+        Sum of weights of a cell.
+    means : ndarray, (C, k)
+        Weighted cell means of ``Z``.
     dof_resid : int
-        ``n - k - absorbed``.
+        ``n - C - k``.
     """
 
     kept: np.ndarray
     coefficients: np.ndarray
     bread: np.ndarray
-    x: np.ndarray
+    z: np.ndarray
+    centred: np.ndarray
     residuals: np.ndarray
+    root: np.ndarray
+    cell: np.ndarray
+    mass: np.ndarray
+    means: np.ndarray
     dof_resid: int
 
     def position(self, column: int) -> int | None:
-        """Place of a design column among the kept ones; None if it was dropped."""
+        """Place of a column of ``Z`` among the kept ones; None if it was dropped."""
         found = np.flatnonzero(self.kept == column)
         return int(found[0]) if len(found) else None
 
@@ -59,41 +76,58 @@ class Precision:
     se_type: str
 
 
-def fit_ols(y: np.ndarray, x: np.ndarray, weights: np.ndarray | None = None, absorbed: int = 0) -> OlsFit:
-    """Least squares of ``y`` (n,) on ``x`` (n, K), dropping columns that depend on earlier ones.
+def fit_ols(
+    y: np.ndarray, z: np.ndarray, cell: np.ndarray | None = None, weights: np.ndarray | None = None
+) -> OlsFit:
+    """Least squares of ``y`` (n,) on an intercept a cell and ``z`` (n, k).
 
     Parameters
     ----------
+    cell : ndarray of int, (n,), optional
+        One cell, that is a plain intercept, by default.
     weights : ndarray, (n,), optional
-        Non-negative; rows of zero weight stay in ``n``.
-    absorbed : int
-        Parameters swept out of ``y`` and ``x`` beforehand.
+        Positive.
     """
-    if weights is not None:
-        root = np.sqrt(weights)
-        y, x = y * root, x * root[:, None]
-    kept = independent_columns(x)
-    x = x[:, kept]
-    q, r = np.linalg.qr(x)
-    coefficients = np.linalg.solve(r, q.T @ y)
+    root = np.ones(len(y)) if weights is None else np.sqrt(weights)
+    places = np.zeros(len(y), dtype=int) if cell is None else np.unique(cell, return_inverse=True)[1]
+    mass = np.bincount(places, weights=root**2)
+    columns = np.column_stack([y, z]) * root[:, None]
+    means = np.column_stack([np.bincount(places, weights=c * root) for c in columns.T]) / mass[:, None]
+    centred = columns - means[places] * root[:, None]
+    kept = independent_columns(centred[:, 1:], np.sqrt(np.einsum("ij,ij->j", columns[:, 1:], columns[:, 1:])))
+    swept = centred[:, 1:][:, kept]
+    q, r = np.linalg.qr(swept)
+    coefficients = np.linalg.solve(r, q.T @ centred[:, 0])
     inverse = np.linalg.inv(r)
-    residuals = y - x @ coefficients
-    return OlsFit(kept, coefficients, inverse @ inverse.T, x, residuals, len(y) - len(kept) - absorbed)
+    return OlsFit(
+        kept=kept,
+        coefficients=coefficients,
+        bread=inverse @ inverse.T,
+        z=columns[:, 1:][:, kept],
+        centred=swept,
+        residuals=centred[:, 0] - swept @ coefficients,
+        root=root,
+        cell=places,
+        mass=mass,
+        means=means[:, 1:][:, kept],
+        dof_resid=len(y) - len(mass) - len(kept),
+    )
 
 
-def independent_columns(x: np.ndarray) -> np.ndarray:
-    """Indices of the columns of ``x`` that aren't linear combinations of earlier ones.
+def independent_columns(x: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Indices of the columns of ``x`` (n, k) that aren't linear combinations of earlier ones.
 
-    Gaussian sweeps of the scaled cross-product, first column first: deterministic, and the same for any
-    order of rows.
+    Gaussian sweeps of the cross-product, first column first: deterministic, and the same for any order of
+    rows. ``scale`` (k,) is the length each column had before cells were swept out of it.
     """
-    scale = np.sqrt(np.einsum("ij,ij->j", x, x))
-    usable = scale > 0
-    gram = (x[:, usable] / scale[usable]).T @ (x[:, usable] / scale[usable])
+    usable = np.flatnonzero(scale > 0)
+    unit = x[:, usable] / scale[usable]
+    gram = unit.T @ unit
+    first = np.diag(gram).copy()
     kept = []
-    for place, column in enumerate(np.flatnonzero(usable)):
+    for place, column in enumerate(usable):
         pivot = gram[place, place]
-        if pivot < COLLINEAR:
+        if first[place] < COLLINEAR or pivot < COLLINEAR * first[place]:
             continue
         kept.append(column)
         gram = gram - np.outer(gram[:, place], gram[place]) / pivot
@@ -103,7 +137,7 @@ def independent_columns(x: np.ndarray) -> np.ndarray:
 def precision(
     fit: OlsFit, column: int, *, cluster: np.ndarray | None = None, se_type: str | None = None
 ) -> Precision:
-    """Standard error and df of the coefficient of design column ``column``.
+    """Standard error and df of the coefficient of column ``column`` of the given ``Z``.
 
     Parameters
     ----------
@@ -114,63 +148,65 @@ def precision(
         under an identity working model (HC2, CR2), groups less one (CR1, CR1S).
     """
     place = fit.position(column)
-    contrast = fit.bread[place]
     se_type = se_type or ("HC2" if cluster is None else "CR2")
+    reach = fit.centred @ fit.bread[place]
     if se_type in CLUSTERED:
-        return _clustered(fit, contrast, cluster, se_type)
-    n = len(fit.residuals)
-    reach = fit.x @ contrast
+        return _clustered(fit, place, reach, cluster, se_type)
     if se_type == "classic":
         variance = fit.bread[place, place] * fit.residuals @ fit.residuals / fit.dof_resid
         return Precision(float(np.sqrt(variance)), float(fit.dof_resid), se_type)
     if se_type == "HC1":
-        variance = np.sum((reach * fit.residuals) ** 2) * n / fit.dof_resid
+        variance = np.sum((reach * fit.residuals) ** 2) * len(reach) / fit.dof_resid
         return Precision(float(np.sqrt(variance)), float(fit.dof_resid), se_type)
-    scores, df = row_scores(fit, contrast)
+    scores, df = row_scores(fit, place)
     return Precision(float(np.sqrt(np.sum(scores**2))), df, se_type)
-
-
-def row_scores(fit: OlsFit, contrast: np.ndarray) -> tuple[np.ndarray, float]:
-    """HC2-adjusted contribution of each row, (n,), and Satterthwaite's df (each row its own cluster)."""
-    scores = (fit.x @ contrast) * fit.residuals * _inverse_root(leverage(fit))
-    return scores, _hc2_df(fit, contrast)
 
 
 def leverage(fit: OlsFit) -> np.ndarray:
     """Diagonal of the hat matrix, (n,)."""
-    return np.einsum("ij,jk,ik->i", fit.x, fit.bread, fit.x, optimize=True)
+    of_cells = fit.root**2 / fit.mass[fit.cell]
+    return of_cells + np.einsum("ij,jk,ik->i", fit.centred, fit.bread, fit.centred, optimize=True)
 
 
-def cluster_scores(fit: OlsFit, contrast: np.ndarray, cluster: np.ndarray) -> tuple[np.ndarray, float]:
-    """CR2-adjusted contribution of each cluster to ``contrast' (beta_hat - beta)``, and Satterthwaite's df.
+def row_scores(fit: OlsFit, place: int) -> tuple[np.ndarray, float]:
+    """HC2-adjusted contribution of each row to a coefficient, (n,), and Satterthwaite's df."""
+    reach = fit.centred @ fit.bread[place]
+    h = leverage(fit)
+    a = _inverse_root(h) * reach
+    squares = np.sum(a**4 * (1 - 2 * h)) + _squared_norm(fit, a)
+    trace = np.sum(a**2 * (1 - h))
+    return a * fit.residuals, float(trace**2 / squares)
 
-    Parameters
-    ----------
-    contrast : ndarray, (k,)
-        ``M c``: the row of the bread of the wanted coefficient.
+
+def cluster_scores(fit: OlsFit, place: int, cluster: np.ndarray) -> tuple[np.ndarray, float]:
+    """CR2-adjusted contribution of each cluster to a coefficient, and Satterthwaite's df.
 
     Returns
     -------
     scores : ndarray, (G,)
         In the order of sorted cluster codes; their sum of squares is the CR2 variance.
     df : float
+        ``tr(P)^2 / tr(P P)`` with ``P_gh = delta_gh a_g'a_g - w_g'M w_h``.
     """
     rows = rows_by_cluster(cluster)
-    scores = np.zeros(len(rows))
-    lengths = np.zeros(len(rows))
-    reach = np.zeros((len(rows), fit.x.shape[1]))
+    scores, lengths = np.zeros(len(rows)), np.zeros(len(rows))
+    of_cells = np.zeros((len(rows), len(fit.mass)))
+    of_columns = np.zeros((len(rows), fit.z.shape[1]))
     for g, index in enumerate(rows):
-        block = fit.x[index]
-        active = np.flatnonzero(block.any(axis=0))
-        block = block[:, active]
+        cells, inside = np.unique(fit.cell[index], return_inverse=True)
+        dummies = (inside[:, None] == np.arange(len(cells))) * fit.root[index][:, None]
+        block = np.column_stack([dummies, fit.z[index]])
         root, inverse_root = _factor(block.T @ block)
-        values, vectors = np.linalg.eigh(root.T @ fit.bread[np.ix_(active, active)] @ root)
+        values, vectors = np.linalg.eigh(root.T @ _bread_of(fit, cells) @ root)
         adjust = (vectors * _inverse_root(values)) @ vectors.T
-        alpha = adjust @ (root.T @ contrast[active])
+        contrast = np.concatenate([-fit.means[cells] @ fit.bread[:, place], fit.bread[:, place]])
+        alpha = adjust @ (root.T @ contrast)
         scores[g] = alpha @ (inverse_root.T @ (block.T @ fit.residuals[index]))
         lengths[g] = alpha @ alpha
-        reach[g, active] = root @ alpha
-    p = np.diag(lengths) - reach @ fit.bread @ reach.T
+        w = root @ alpha
+        of_cells[g, cells], of_columns[g] = w[: len(cells)], w[len(cells) :]
+    inner = of_columns - of_cells @ fit.means
+    p = np.diag(lengths) - (of_cells / fit.mass) @ of_cells.T - inner @ fit.bread @ inner.T
     return scores, float(np.trace(p) ** 2 / np.sum(p * p))
 
 
@@ -190,28 +226,33 @@ def welch(y: np.ndarray, d: np.ndarray) -> tuple[float, Precision]:
     return float(a.mean() - b.mean()), Precision(float(np.sqrt(va + vb)), float(df), "HC2")
 
 
-def _clustered(fit: OlsFit, contrast: np.ndarray, cluster: np.ndarray, se_type: str) -> Precision:
-    groups = len(np.unique(cluster))
+def _clustered(fit: OlsFit, place: int, reach: np.ndarray, cluster: np.ndarray, se_type: str) -> Precision:
     if se_type == "CR2":
-        scores, df = cluster_scores(fit, contrast, cluster)
+        scores, df = cluster_scores(fit, place, cluster)
         return Precision(float(np.sqrt(np.sum(scores**2))), df, se_type)
-    reach = (fit.x @ contrast) * fit.residuals
-    scores = np.bincount(np.unique(cluster, return_inverse=True)[1], weights=reach)
-    factor = groups / (groups - 1)
+    places = np.unique(cluster, return_inverse=True)[1]
+    scores = np.bincount(places, weights=reach * fit.residuals)
+    factor = len(scores) / (len(scores) - 1)
     if se_type == "CR1S":
         factor *= (len(reach) - 1) / fit.dof_resid
-    return Precision(float(np.sqrt(factor * np.sum(scores**2))), groups - 1.0, se_type)
+    return Precision(float(np.sqrt(factor * np.sum(scores**2))), len(scores) - 1.0, se_type)
 
 
-def _hc2_df(fit: OlsFit, contrast: np.ndarray) -> float:
-    """Satterthwaite df with every row its own cluster, without an n x n matrix."""
-    h = leverage(fit)
-    a = _inverse_root(h) * (fit.x @ contrast)
-    w = fit.x * a[:, None]
-    trace = np.sum(a**2 * (1 - h))
-    inner = fit.bread @ (w.T @ w)
-    squares = np.sum(a**4 * (1 - 2 * h)) + np.sum(inner * inner.T)
-    return float(trace**2 / squares)
+def _bread_of(fit: OlsFit, cells: np.ndarray) -> np.ndarray:
+    """Block of ``(X'WX)^-1`` of some cells' dummies and all kept columns of ``Z``."""
+    across = -fit.means[cells] @ fit.bread
+    own = np.diag(1 / fit.mass[cells]) - across @ fit.means[cells].T
+    return np.block([[own, across], [across.T, fit.bread]])
+
+
+def _squared_norm(fit: OlsFit, a: np.ndarray) -> float:
+    """Sum of squares of ``W M W'`` where row i of ``W`` is ``a_i x_i``, without an n x n matrix."""
+    of_cells = np.bincount(fit.cell, weights=(a * fit.root) ** 2) / fit.mass
+    weighted = fit.centred * (a**2)[:, None]
+    cross = np.column_stack([np.bincount(fit.cell, weights=c * fit.root) for c in weighted.T])
+    inner = fit.bread @ (weighted.T @ fit.centred)
+    mixed = np.einsum("cj,jk,ck->c", cross, fit.bread, cross, optimize=True) / fit.mass
+    return float(np.sum(of_cells**2) + 2 * np.sum(mixed) + np.sum(inner * inner.T))
 
 
 def _inverse_root(values: np.ndarray) -> np.ndarray:

@@ -9,9 +9,9 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from cobench.effects.adjust import one_hot
 from cobench.effects.answers import Answer, check_clusters, checked, observational_rows
-from cobench.effects.inference import OlsFit, Precision, cluster_scores, fit_ols, precision, row_scores
+from cobench.effects.folds import cell_means
+from cobench.effects.inference import Precision, cluster_scores, fit_ols, row_scores
 from cobench.effects.learners import Logistic
 from cobench.effects.reasons import not_estimable
 from cobench.effects.sample import Sample, check_arms, levels_of, take_sample
@@ -37,7 +37,6 @@ class Contrast:
     estimate: float
     scores: np.ndarray
     df: float
-    fit: OlsFit
 
 
 def weighting(
@@ -54,7 +53,7 @@ def weighting(
 ) -> pd.DataFrame:
     """Inverse-probability weighting with normalised weights from a logistic model of the exposure.
 
-    ``within`` enters the model as dummies and the arms are compared within its cells. The standard error
+    ``within`` enters the model by cell means (Mundlak 1978) and the arms are compared within its cells. The standard error
     (``HC2`` or ``CR2`` of the weighted contrast) takes the weights as known, which errs on the safe side.
 
     Returns
@@ -89,21 +88,32 @@ def fit_weighting(sample: Sample, estimand: str, *, penalty: float = 0.0, clip: 
     sample, trimmed = restrict_to_support(sample, estimand)
     check_arms(sample, least=5)
     check_clusters(sample)
-    columns = [sample.covariates.x]
-    if sample.cell is not None:
-        columns.append(one_hot(sample.cell)[:, 1:])
-    x = np.column_stack(columns)
+    x = exposure_columns(sample.covariates.x, sample.d, sample.cell)
     raw = Logistic(max(penalty, 1e-8)).fit(x, sample.d).predict_proba(x)[:, 1]
     propensity, n_clipped = clipped(raw, sample.d, clip)
     weights = arm_weights(propensity, sample.d, sample.cell, estimand)
     contrast = weighted_contrast(sample.y, sample.d, weights, sample.cell, sample.cluster)
-    error = precision(contrast.fit, contrast.fit.kept[-1], cluster=sample.cluster)
+    error = float(np.sqrt(np.sum(contrast.scores**2)))
+    se_type = "HC2" if sample.cluster is None else "CR2"
     answer = Answer(
-        sample, contrast.estimate, Precision(error.std_error, contrast.df, error.se_type), estimand, weights,
+        sample, contrast.estimate, Precision(error, contrast.df, se_type), estimand, weights,
         propensity, effective_n(weights, sample.d, estimand), "on_support" if trimmed else "",
-        {"adjustment": "none" if sample.cell is None else "effects", "n_clipped": n_clipped, "clip": clip},
+        {"n_clipped": n_clipped, "clip": clip},
     )  # fmt: skip
     return checked(answer)
+
+
+def exposure_columns(x: np.ndarray, d: np.ndarray, cell: np.ndarray | None) -> np.ndarray:
+    """Columns of a model of exposure: covariates, their cell means, and the log odds of exposure in the cell.
+
+    Cell means instead of dummies keep the model small and known for cells that are held out (Mundlak 1978).
+    """
+    if cell is None:
+        return x
+    _, places, counts = np.unique(cell, return_inverse=True, return_counts=True)
+    shrunk = (np.bincount(places, weights=d) + 0.5) / (counts + 1)
+    means = cell_means(x, cell) if x.shape[1] else x
+    return np.column_stack([x, means, np.log(shrunk / (1 - shrunk))[places]])
 
 
 def clipped(propensity: np.ndarray, d: np.ndarray, clip: float) -> tuple[np.ndarray, int]:
@@ -151,16 +161,11 @@ def weighted_contrast(
     With :func:`arm_weights` the coefficient of ``d`` is exactly the weighted difference of arm means, averaged
     over cells by their target count; its CR2 scores carry the small-sample correction for the cell means.
     """
-    intercepts = np.ones((len(y), 1)) if cell is None else one_hot(cell)
-    fit = fit_ols(y, np.column_stack([intercepts, d]), weights)
-    place = fit.position(intercepts.shape[1])
-    if place is None:
+    fit = fit_ols(y, d[:, None], cell, weights)
+    if len(fit.kept) == 0:
         raise not_estimable("no_common_support")
-    if cluster is None:
-        scores, df = row_scores(fit, fit.bread[place])
-    else:
-        scores, df = cluster_scores(fit, fit.bread[place], cluster)
-    return Contrast(float(fit.coefficients[place]), scores, min(df, len(scores) - 1.0), fit)
+    scores, df = row_scores(fit, 0) if cluster is None else cluster_scores(fit, 0, cluster)
+    return Contrast(float(fit.coefficients[0]), scores, min(df, len(scores) - 1.0))
 
 
 def effective_n(weights: np.ndarray, d: np.ndarray, estimand: str) -> float:

@@ -196,5 +196,15 @@ def is_nil(batch: Batch) -> pd.Series:
     return map_unique(batch.cells["student_name"], lambda name: name in nil).astype("bool")
 
 
+def school_in(name: str, codes: dict[str, str]) -> str | None:
+    """School that a folder or file name tells: all of it, the part before "_", or the longest name inside it."""
+    name = clean_text(name)
+    for part in (name, name.partition("_")[0]):
+        if part in codes:
+            return codes[part]
+    inside = sorted((key for key in codes if key in name), key=len, reverse=True)
+    longest = {codes[key] for key in inside if len(key) == len(inside[0])} if inside else set()
+    return longest.pop() if len(longest) == 1 else None
+
 def _is_hidden(path: Path) -> bool:
     return path.name.startswith((".", "~$")) or path.name.lower() in _SYSTEM_FILES

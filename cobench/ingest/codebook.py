@@ -66,6 +66,10 @@ class Codebook:
         """Value of each option text of ``item``."""
         return self.options[item.options or ""]
 
+    def wordings(self, item: Item) -> dict[str, str]:
+        """Option text of the code book by its cleaned form, in which exports are compared."""
+        return {clean_text(text): text for text in self.values(item)}
+
     def ranges(self) -> dict[str, tuple[float, float]]:
         """Lowest and highest option value of every coded item."""
         return {item.id: (min(self.values(item).values()), max(self.values(item).values())) for item in self.coded}
@@ -99,7 +103,7 @@ def load_codebook(path: Path) -> Codebook:
         declared.version,
         declared.respondent,
         declared.items,
-        {name: _cleaned(path.name, name, values) for name, values in declared.options.items()},
+        {name: _checked(path.name, name, values) for name, values in declared.options.items()},
         {clean_text(text): reason for text, reason in declared.missing.items()},
         declared.identify,
     )
@@ -125,11 +129,10 @@ def _check_items(name: str, declared: _CodebookFile) -> None:
             )
 
 
-def _cleaned(name: str, options: str, values: dict[str, float]) -> dict[str, float]:
-    cleaned = {clean_text(text): float(value) for text, value in values.items()}
-    if len(cleaned) != len(values):
+def _checked(name: str, options: str, values: dict[str, float]) -> dict[str, float]:
+    if len({clean_text(text) for text in values}) != len(values):
         raise StudyFileError(
             en=f"code book {name}: options.{options} lists one text twice",
             zh=f"编码表 {name}：options.{options} 中有重复的选项文字",
         )
-    return cleaned
+    return {text: float(value) for text, value in values.items()}

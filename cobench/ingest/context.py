@@ -160,9 +160,8 @@ def terms_of(ctx: Context, dates: pd.Series) -> pd.DataFrame:
     ----------
     dates : Series of date (object)
     """
-    return pd.DataFrame(
-        [_term_of(ctx, day) for day in dates], columns=["value", "rule"], index=dates.index, dtype="object"
-    )
+    found = map_unique(dates, lambda day: _term_of(ctx, day))
+    return pd.DataFrame(found.tolist(), columns=["value", "rule"], index=dates.index, dtype="object")
 
 
 def _term_of(ctx: Context, day: date | None) -> tuple[str | None, str | None]:

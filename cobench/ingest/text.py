@@ -55,6 +55,6 @@ def split_at_blanks(names: str) -> tuple[str, ...]:
 
 def map_unique(texts: pd.Series, convert: Callable[[str], object]) -> pd.Series:
     """Apply ``convert`` once to each distinct value; object Series on the same index."""
-    codes, distinct = pd.factorize(texts)
+    codes, distinct = pd.factorize(texts, use_na_sentinel=False)
     values = pd.Series([convert(text) for text in distinct], dtype="object")
     return pd.Series(values.to_numpy()[codes] if len(values) else [], index=texts.index, dtype="object")

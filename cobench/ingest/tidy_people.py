@@ -14,13 +14,14 @@ from cobench.ingest.context import (
     link_rows,
     listed_classes,
     no_values,
+    parse_dates,
     redact,
     resolve_schools,
 )
 from cobench.ingest.headers import place
 from cobench.ingest.identities import pseudonyms
 from cobench.ingest.linkage import match_report
-from cobench.ingest.parse import Parsed, parse_column, parse_date, parse_month, parse_student_number
+from cobench.ingest.parse import parse_column, parse_month, parse_student_number
 from cobench.ingest.quarantine import Tidy, faults, first_faults
 from cobench.ingest.readers import NUMBER
 from cobench.ingest.text import map_unique, name_key
@@ -56,7 +57,7 @@ def tidy_schools(batch: Batch, term: Term) -> Tidy:
         {
             "school": cells["school"],
             "name": cells["name"],
-            "short_name": cells["short_name"] if "short_name" in cells else "",
+            "short_name": cells.get("short_name", ""),
             "stage": decode_levels(batch, "stage"),
             "term": term.id,
         }
@@ -203,9 +204,7 @@ def tidy_memberships(batch: Batch, ctx: Context) -> Tidy:
     term = pd.Series(ctx.term.id, index=cells.index)
     school = row_school(batch, ctx.school_codes)
     classes = listed_classes(ctx, term, school["value"], cells["class"])
-    numeric = batch.kinds["valid_from"] == NUMBER
-    dates = parse_column(cells["valid_from"], lambda text: parse_date(text, ctx.window))
-    dates = dates.mask(numeric & dates["value"].notna(), Parsed(rule="ambiguous_date").rule)
+    dates = parse_dates(ctx, cells["valid_from"], batch.kinds["valid_from"])
     rows = pd.DataFrame(
         {
             "term": term,

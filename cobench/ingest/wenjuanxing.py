@@ -82,7 +82,7 @@ def unknown_options(cells: pd.DataFrame, codebook: Codebook) -> list[CobenchErro
     """An error for each file and question with an option that the code book doesn't list."""
     errors = []
     for item in codebook.coded:
-        known = {*codebook.values(item), *codebook.missing, *MISSING}
+        known = {*codebook.wordings(item), *codebook.missing, *MISSING}
         wrong = cells[~cells[item.id].isin(known)]
         for (file, sheet), rows in wrong.groupby(["file", "sheet"], sort=True):
             en, zh = place(file, sheet)
@@ -102,15 +102,15 @@ def unknown_options(cells: pd.DataFrame, codebook: Codebook) -> list[CobenchErro
 def answers(texts: pd.Series, item: Item, codebook: Codebook) -> pd.DataFrame:
     """Answers to one item: ``raw`` (option text as in the code book), ``value`` and ``missing_reason``."""
     reasons = {**MISSING, **codebook.missing}
-    values = codebook.values(item)
+    values, wordings = codebook.values(item), codebook.wordings(item)
 
     def raw(text: str) -> str:
-        return RAW_OF_REASON.get(reasons.get(text, ""), text)
+        return wordings.get(text) or RAW_OF_REASON.get(reasons[text], text)
 
     return pd.DataFrame(
         {
             "raw": map_unique(texts, raw),
-            "value": map_unique(texts, values.get).astype("float64"),
+            "value": map_unique(texts, lambda text: values.get(wordings.get(text, ""))).astype("float64"),
             "missing_reason": map_unique(texts, reasons.get),
         }
     )

@@ -17,6 +17,7 @@ from cobench.run.body import PageError, finish_body
 from cobench.run.glyphs import chinese_characters, font_face
 from cobench.run.plan import Report
 from cobench.run.words import phrase, words
+from cobench.show.figure import TABLE_MIME
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -167,7 +168,19 @@ def _prepare(nb: NotebookNode, language: str) -> NotebookNode:
         for output in cell.get("outputs", []):
             if "data" in output and not {"text/html", "text/markdown"} & set(output.data):
                 _set_alt(cell, output, language, numbers.get(id(cell), "?"))
+        if cell.get("outputs"):
+            cell.outputs = [part for output in cell.outputs for part in _with_table(output)]
     return prepared
+
+
+def _with_table(output: NotebookNode) -> list[NotebookNode]:
+    """An output, and after a figure the table behind it."""
+    table = output.get("data", {}).get(TABLE_MIME)
+    if table is None:
+        return [output]
+    from nbformat.v4 import new_output
+
+    return [output, new_output("display_data", data={"text/html": table})]
 
 
 def _set_alt(cell: NotebookNode, output: NotebookNode, language: str, number: int | str) -> None:

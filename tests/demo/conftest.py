@@ -11,5 +11,5 @@ def district():
 
 @pytest.fixture(scope="session")
 def small_world():
-    """Six schools: three primary, two junior, one kindergarten."""
-    return build_world(7, n_schools=6, n_students=900)
+    """Five schools: two primary, two junior, one kindergarten."""
+    return build_world(7, n_schools=5, n_students=700)

@@ -9,7 +9,7 @@ from cobench.demo.calendar import TERMS
 from cobench.demo.codebook import codebook
 from cobench.demo.surveys import scale_score
 
-SEEDS = range(500, 508)
+SEEDS = range(500, 506)
 CATEGORIES = ("left_behind", "poverty", "single_parent", "learning", "mental")
 
 
@@ -120,12 +120,12 @@ def test_the_truth_is_positive_for_targeted_visits_and_zero_for_remote_contact(f
 
 @pytest.mark.parametrize("contrast", ["targeted", "remote"])
 def test_adjusting_for_what_was_observed_recovers_the_realised_att(fits, contrast):
-    """24 fits: their mean error has a standard error of 0.2 SE, so half an SE is two and a half of them."""
+    """18 fits: their mean error has a standard error of 0.24 SE, so 0.6 is two and a half of them."""
     own = fits[fits["contrast"] == contrast]
     error = (own["estimate"] - own["att"]) / own["std_error"]
-    assert abs(error.mean()) < 0.5
-    assert 0.7 < error.std() < 1.3
-    assert (error.abs() < 1.96).sum() >= 21  # 24 at 95 % fall below 21 once in 34
+    assert abs(error.mean()) < 0.6
+    assert 0.6 < error.std() < 1.4
+    assert (error.abs() < 1.96).sum() >= 15  # 18 at 95 % fall below 15 once in 90
 
 
 def test_visits_do_more_for_children_left_behind(district):

@@ -174,20 +174,24 @@ def test_truth_is_written_as_built(small_world, delivery):
     assert np.allclose(written["effect"], small_world.truth["effect"])
 
 
-def test_the_same_world_gives_the_same_bytes(tmp_path):
-    digests = []
-    for name in ("one", "other"):
-        paths = write_raw(build_world(5, n_schools=2, n_students=160), tmp_path / name)
-        digests.append([hashlib.sha256(path.read_bytes()).hexdigest() for path in paths])
-    assert digests[0] == digests[1]
+@pytest.fixture(scope="module")
+def tiny_delivery(tmp_path_factory):
+    root = tmp_path_factory.mktemp("tiny")
+    return root, write_raw(build_world(5, n_schools=2, n_students=160), root)
 
 
-def test_an_earlier_delivery_is_written_over_only_by_force(tmp_path):
-    world = build_world(5, n_schools=2, n_students=160)
-    write_raw(world, tmp_path)
-    with pytest.raises(CobenchError, match="--force"):
-        write_raw(world, tmp_path)
+def test_the_same_world_gives_the_same_bytes(tiny_delivery, tmp_path):
+    again = write_raw(build_world(5, n_schools=2, n_students=160), tmp_path)
+    for one, other in zip(tiny_delivery[1], again, strict=True):
+        assert one.name == other.name
+        assert hashlib.sha256(one.read_bytes()).digest() == hashlib.sha256(other.read_bytes()).digest()
+
+
+def test_an_earlier_delivery_is_written_over_only_by_force(tiny_delivery):
+    root, _ = tiny_delivery
     other = build_world(6, n_schools=2, n_students=160)
-    paths = write_raw(other, tmp_path, force=True)
-    held = {path for path in (tmp_path / "data" / "raw").rglob("*") if path.is_file()}
+    with pytest.raises(CobenchError, match="--force"):
+        write_raw(other, root)
+    paths = write_raw(other, root, force=True)
+    held = {path for path in (root / "data" / "raw").rglob("*") if path.is_file()}
     assert held == set(paths)
