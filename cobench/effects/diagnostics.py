@@ -22,6 +22,7 @@ LOST_SHARE = 0.10
 LEAST_ESS = 20
 NEGLIGIBLE = 0.05
 ALPHA = 0.05
+CLUSTERS = {"class_id": ("班级", "classes"), "school": ("学校", "schools"), "grade": ("年级", "grades")}
 ADJUSTMENTS = {
     "none": (
         "模型没有学校或年级之类的分组；若分组同时影响干预与结果，估计会有偏。",
@@ -102,16 +103,15 @@ def check_balance(table: pd.DataFrame, weighted: bool, level: str) -> Check:
     bad = (table[f"wwc_{column}"] == "fails") & ~rare
     within = int((table[f"wwc_{column}"] == "satisfied").sum())
     worst = (sizes[bad] if bad.any() else sizes[~rare] if (~rare).any() else sizes).idxmax()
-    name = table.loc[worst, "covariate"]
     size = f"{sizes[worst]:.2f}" if np.isfinite(sizes[worst]) else "∞"
     when = ("加权后", "after weighting") if weighted else ("未加权时", "before any weighting")
     return Check(
         "balance", "failed" if bad.any() else "passed", table, contrast=level,
         text={
             "zh": f"{when[0]}，{len(table)} 项基线特征中有 {within} 项的差异不超过 0.05，{int(bad.sum())} 项超过 0.25；"
-            f"最大的是 {name}（{size}）。",
+            f"最大的差异为 {size}。",
             "en": f"Of {len(table)} baseline characteristics, {within} differ by 0.05 or less {when[1]} and "
-            f"{int(bad.sum())} by more than 0.25; the largest is {name} ({size}).",
+            f"{int(bad.sum())} by more than 0.25; the largest difference is {size}.",
         },
     )  # fmt: skip
 
@@ -124,18 +124,18 @@ def check_cluster_level(sample: Sample, assignment: Assignment | None, level: st
             text={"zh": "没有声明群组。", "en": "No cluster is declared."},
         )  # fmt: skip
     between = between_share(sample.d, sample.cluster, sample.cell)
-    name = sample.names["cluster"]
+    zh_name, en_name = CLUSTERS.get(sample.names["cluster"], ("群组", "groups"))
     drawn = assignment is not None and assignment.unit != "student"
     whole = between > MOSTLY_BETWEEN
     percent = f"{100 * between:.0f}%"
-    table = pd.DataFrame({"cluster": [name], "between_share": [between]})
+    table = pd.DataFrame({"cluster": [sample.names["cluster"]], "between_share": [between]})
     if whole and not drawn:
-        zh = f"干预的差异有 {percent} 在 {name} 之间：基本上是整体决定的，比较的其实是群组而不是学生。"
-        en = f"{percent} of the variation of exposure lies between groups of {name}: it was mostly decided for whole "
-        en += "groups, so groups and not students are compared."
+        zh = f"干预的差异有 {percent} 在{zh_name}之间：基本上是整体决定的，比较的其实是{zh_name}而不是学生。"
+        en = f"{percent} of the variation of exposure lies between {en_name}: it was mostly decided for whole "
+        en += f"{en_name}, so {en_name} and not students are compared."
     else:
-        zh = f"干预的差异有 {percent} 在 {name} 之间；标准误以 {name} 为单位。"
-        en = f"{percent} of the variation of exposure lies between groups of {name}; standard errors obey {name}."
+        zh = f"干预的差异有 {percent} 在{zh_name}之间；标准误以{zh_name}为单位。"
+        en = f"{percent} of the variation of exposure lies between {en_name}; standard errors obey {en_name}."
     status = "failed" if whole and not drawn else "passed"
     return Check("cluster_level", status, table, {"zh": zh, "en": en}, level)
 

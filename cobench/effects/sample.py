@@ -266,14 +266,15 @@ def is_categorical(values: pd.Series) -> bool:
 
 def as_level(values: pd.Series) -> pd.Series:
     """Levels as text: ``true``/``false`` for flags, ``1`` for 1.0; missing stays missing."""
-    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-        text = values.map(_number_label, na_action="ignore")
-    else:
-        text = values.map(
-            lambda value: str(value).lower() if isinstance(value, bool | np.bool_) else str(value),
-            na_action="ignore",
-        )
-    return text.astype("str").where(values.notna())
+    label = _number_label if pd.api.types.is_numeric_dtype(values) else _text_label
+    if pd.api.types.is_bool_dtype(values):
+        label = _text_label
+    names = {value: label(value) for value in values.dropna().unique()}
+    return values.astype("object").map(names).astype("str").where(values.notna())
+
+
+def _text_label(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool | np.bool_) else str(value)
 
 
 def _number_label(value: float) -> str:

@@ -17,6 +17,28 @@ from cobench.store import file_hash
 from cobench.study import Source, Study, Term
 
 ROW = ["file", "sheet", "row", "school_of_file"]
+# Canonical columns that a source must name, and those whose labels it must decode if it names them.
+_NEEDED = {
+    "schools": ("school", "name", "stage"),
+    "students": ("student_name", "student_number", "class"),
+    "memberships": ("student_name", "class", "category", "valid_from"),
+    "contacts": ("date", "student_name", "class", "mode"),
+    "events": ("date",),
+    "attendance": ("student_name", "class", "event", "present"),
+    "outcomes": ("student_name", "class"),
+}
+_LABELLED = (
+    "stage",
+    "sex",
+    "boarding",
+    "status",
+    "category",
+    "mode",
+    "trigger",
+    "teacher_role",
+    "kind",
+    "present",
+)
 _SYSTEM_FILES = ("thumbs.db", "desktop.ini")
 
 
@@ -87,10 +109,50 @@ def find_files(study: Study, term: Term) -> list[RawFile]:
                 )
             sources[path] = source
     folder = study.root / "data" / "raw" / term.id
-    paths = sorted({path for path in (*folder.rglob("*"), *sources) if path.is_file() and not _is_hidden(path)})
+    paths = sorted(
+        {path for path in (*folder.rglob("*"), *sources) if path.is_file() and not _is_hidden(path)}
+    )
     return [
-        RawFile(path, path.relative_to(study.root).as_posix(), sources.get(path), file_hash(path)) for path in paths
+        RawFile(path, path.relative_to(study.root).as_posix(), sources.get(path), file_hash(path))
+        for path in paths
     ]
+
+
+def check_sources(study: Study) -> None:
+    """Refuse a source that doesn't say what its table needs.
+
+    Raises
+    ------
+    StudyFileError
+        Naming the key path.
+    """
+    for number, source in enumerate(study.sources):
+        path = f"sources[{number}] ({source.files})"
+        named = {*source.columns, *(("kind",) if source.event_kind else ())}
+        for column in (*_NEEDED.get(source.table, ()), *(("kind",) if source.table == "events" else ())):
+            if column not in named:
+                raise _undeclared(f"{path}.columns.{column}", source.table)
+        for column in source.columns:
+            if column in _LABELLED and column not in source.levels:
+                raise _undeclared(f"{path}.levels.{column}", source.table)
+        if source.table == "outcomes" and not source.measures:
+            raise _undeclared(f"{path}.measures", source.table)
+        if source.table == "attendance" and not source.event_kind:
+            raise _undeclared(f"{path}.event_kind", source.table)
+        by_row = "school" in source.columns
+        if (
+            source.table in _NEEDED
+            and source.table != "schools"
+            and not by_row
+            and source.school in (None, "column")
+        ):
+            raise _undeclared(f"{path}.school", source.table)
+
+
+def _undeclared(path: str, table: str) -> StudyFileError:
+    return StudyFileError(
+        en=f"{path} is missing: the table {table} needs it", zh=f"缺少 {path}：表 {table} 需要它"
+    )
 
 
 def read_file(raw: RawFile, codebook: Codebook | None) -> FileCells:
@@ -144,7 +206,9 @@ def put_together(
             sheets = located.cells["sheet"].unique() if len(located.cells) else []
             for sheet in sheets:
                 names.update({(each.raw.label, sheet, name): text for name, text in located.headers.items()})
-            cells.append(located.cells.assign(file=each.raw.label, school_of_file=schools.get(each.raw.label)))
+            cells.append(
+                located.cells.assign(file=each.raw.label, school_of_file=schools.get(each.raw.label))
+            )
             kinds.append(located.kinds)
     joined = pd.concat(cells, ignore_index=True) if cells else pd.DataFrame(columns=ROW)
     index = pd.RangeIndex(first_rid, first_rid + len(joined), name="rid")
@@ -205,6 +269,7 @@ def school_in(name: str, codes: dict[str, str]) -> str | None:
     inside = sorted((key for key in codes if key in name), key=len, reverse=True)
     longest = {codes[key] for key in inside if len(key) == len(inside[0])} if inside else set()
     return longest.pop() if len(longest) == 1 else None
+
 
 def _is_hidden(path: Path) -> bool:
     return path.name.startswith((".", "~$")) or path.name.lower() in _SYSTEM_FILES

@@ -72,7 +72,9 @@ class Codebook:
 
     def ranges(self) -> dict[str, tuple[float, float]]:
         """Lowest and highest option value of every coded item."""
-        return {item.id: (min(self.values(item).values()), max(self.values(item).values())) for item in self.coded}
+        return {
+            item.id: (min(self.values(item).values()), max(self.values(item).values())) for item in self.coded
+        }
 
 
 def load_codebook(path: Path) -> Codebook:

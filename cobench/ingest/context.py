@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
 
 from cobench.ingest import linkage
 from cobench.ingest.identities import pseudonym
-from cobench.ingest.parse import Window, parse_class, parse_date, parse_student_number
+from cobench.ingest.parse import Window, parse_by_kind, parse_class, parse_date, parse_student_number
 from cobench.ingest.readers import NUMBER
 from cobench.ingest.text import clean_text, map_unique, name_key
 from cobench.study import Study, Term
@@ -76,7 +76,9 @@ class Context:
         after = [term.start for term in self.study.terms if term.start > self.term.end]
         opens = max(before) + timedelta(days=1) if before else first.start - timedelta(days=62)
         closes = min(after) - timedelta(days=1) if after else self.term.end + timedelta(days=62)
-        return Window(max(opens, first.start - timedelta(days=62)), min(closes, self.term.end + timedelta(days=62)))
+        return Window(
+            max(opens, first.start - timedelta(days=62)), min(closes, self.term.end + timedelta(days=62))
+        )
 
 
 def school_codes(schools: pd.DataFrame) -> dict[str, str]:
@@ -112,7 +114,11 @@ def class_ids(school: pd.Series, texts: pd.Series, years: pd.Series, stages: dic
     for where, text, year in distinct:
         parsed = parse_class(text, stages[where], int(year)) if where in stages else None
         if parsed is None or parsed.value is None:
-            values.append(None), grades.append(None), rules.append("unknown_school" if parsed is None else parsed.rule)
+            (
+                values.append(None),
+                grades.append(None),
+                rules.append("unknown_school" if parsed is None else parsed.rule),
+            )
             continue
         grade, entry, number = parsed.value
         values.append(f"{where}-{entry}-{number}"), grades.append(grade), rules.append(None)
@@ -120,15 +126,15 @@ def class_ids(school: pd.Series, texts: pd.Series, years: pd.Series, stages: dic
     return table.iloc[codes].set_index(texts.index)
 
 
-def listed_classes(
-    ctx: Context, terms: pd.Series, school: pd.Series, texts: pd.Series
-) -> pd.DataFrame:
+def listed_classes(ctx: Context, terms: pd.Series, school: pd.Series, texts: pd.Series) -> pd.DataFrame:
     """As :func:`class_ids`, for classes that the roster of the row's term must list; others: ``unknown_class``."""
     year_of = {term.id: term.school_year for term in ctx.study.terms}
     found = class_ids(school, texts, terms.map(year_of).astype("int64"), ctx.stages)
     keys = pd.MultiIndex.from_arrays([terms.astype("object"), school.astype("object"), found["value"]])
     unlisted = found["value"].notna() & ~pd.Series(keys.isin(ctx.classes), index=texts.index)
-    return found.assign(value=found["value"].mask(unlisted, None), rule=found["rule"].mask(unlisted, "unknown_class"))
+    return found.assign(
+        value=found["value"].mask(unlisted, None), rule=found["rule"].mask(unlisted, "unknown_class")
+    )
 
 
 def is_whole_school(texts: pd.Series) -> pd.Series:
@@ -138,16 +144,7 @@ def is_whole_school(texts: pd.Series) -> pd.Series:
 
 def parse_dates(ctx: Context, texts: pd.Series, kinds: pd.Series) -> pd.DataFrame:
     """Dates of a column as ``value`` (date) and ``rule``; spreadsheet numbers are read with care."""
-    marked = texts.where(kinds != NUMBER, texts + "\0")
-    parsed = map_unique(
-        marked, lambda text: parse_date(text.rstrip("\0"), ctx.window, numeric=text.endswith("\0"))
-    )
-    return pd.DataFrame(
-        {
-            "value": pd.Series([each.value for each in parsed], index=texts.index, dtype="object"),
-            "rule": pd.Series([each.rule for each in parsed], index=texts.index, dtype="object"),
-        }
-    )
+    return parse_by_kind(texts, kinds == NUMBER, partial(parse_date, window=ctx.window))
 
 
 def terms_of(ctx: Context, dates: pd.Series) -> pd.DataFrame:

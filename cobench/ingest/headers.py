@@ -93,8 +93,9 @@ def place(label: str, sheet: str) -> tuple[str, str]:
 
 def is_notes(sheet: Sheet, wanted: Wanted) -> bool:
     """Whether a sheet holds no table: none of the headers wanted, and never more than two cells in a row."""
-    _, _, found = _find_header(_keys(sheet), wanted)
-    return not found and (sheet.n_rows == 0 or int((sheet.text != "").sum(axis=1).max()) <= 2)
+    if sheet.n_rows and int((sheet.text != "").sum(axis=1).max()) > 2:
+        return False
+    return not _find_header(_keys(sheet), wanted)[2]
 
 
 def _keys(sheet: Sheet) -> np.ndarray:
@@ -108,9 +109,7 @@ def _keys(sheet: Sheet) -> np.ndarray:
 
 def _find_header(keys: np.ndarray, wanted: Wanted) -> tuple[int, int, dict[str, list[int]]]:
     """First and last header row and the places of each canonical column; the best match, one row before two."""
-    aliases = {
-        name: [header_key(alias) for alias in listed] for name, listed in wanted.aliases.items()
-    }
+    aliases = {name: [header_key(alias) for alias in listed] for name, listed in wanted.aliases.items()}
     best: tuple[int, int, dict[str, list[int]]] = (0, 0, {})
     for row in range(len(keys)):
         found = _match([(key,) for key in keys[row]], aliases)
@@ -143,7 +142,9 @@ def _without_brackets(key: str) -> str:
     return _BRACKETED.sub("", key)
 
 
-def split_rows(sheet: Sheet, columns: dict[str, int], first: int, last: int, names: tuple[str, ...]) -> Located:
+def split_rows(
+    sheet: Sheet, columns: dict[str, int], first: int, last: int, names: tuple[str, ...]
+) -> Located:
     """Rows of ``sheet`` below header rows ``first`` to ``last`` (zero-based), those of no data apart.
 
     Parameters
@@ -251,9 +252,7 @@ def _missing(
     )
 
 
-def _ambiguous(
-    sheet: Sheet, name: str, columns: list[int], wanted: Wanted, label: str
-) -> MissingColumnError:
+def _ambiguous(sheet: Sheet, name: str, columns: list[int], wanted: Wanted, label: str) -> MissingColumnError:
     en, zh = place(label, sheet.name)
     letters = ", ".join(map(column_letter, columns))
     tried = " | ".join(wanted.aliases[name])

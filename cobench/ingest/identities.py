@@ -36,7 +36,9 @@ def pseudonym(key: bytes, study_id: str, entity: str, identifier: str) -> str:
 def pseudonyms(key: bytes, study_id: str, entity: str, identifiers: pd.Series) -> pd.Series:
     """Pseudonyms of identifiers, missing where they are."""
     known = identifiers.dropna().astype("object")
-    return map_unique(known, lambda each: pseudonym(key, study_id, entity, str(each))).reindex(identifiers.index)
+    return map_unique(known, lambda each: pseudonym(key, study_id, entity, str(each))).reindex(
+        identifiers.index
+    )
 
 
 def key_id(key: bytes) -> str:
@@ -154,7 +156,9 @@ def write_identities(study: Study, term_id: str, rows: pd.DataFrame) -> None:
     """Replace what the identity map holds of one term."""
     kept = read_identities(study, except_term=term_id)
     order = ["term", "school", "class_id", "student", "name"]
-    joined = pd.concat([kept, rows[IDENTITIES].astype("str")], ignore_index=True).sort_values(order, kind="stable")
+    joined = pd.concat([kept, rows[IDENTITIES].astype("str")], ignore_index=True).sort_values(
+        order, kind="stable"
+    )
     write_private(private_dir(study) / "identities.parquet", joined.reset_index(drop=True))
 
 

@@ -70,6 +70,7 @@ def ingest_term(study: Study, term_id: str, *, key: bytes, on_progress: Progress
         Nothing is written then.
     """
     term = study.term(term_id)
+    batches.check_sources(study)
     raws = batches.find_files(study, term)
     panels = [source for source in study.sources if source.table == "panel"]
     if panels:
@@ -246,10 +247,18 @@ def _stop(problems: list[CobenchError]) -> None:
     if len(problems) == 1:
         raise problems[0]
     n = len(problems)
-    more = (f"\n... and {n - MAX_PROBLEMS} more", f"\n……另有 {n - MAX_PROBLEMS} 项") if n > MAX_PROBLEMS else ("", "")
+    more = (
+        (f"\n... and {n - MAX_PROBLEMS} more", f"\n……另有 {n - MAX_PROBLEMS} 项")
+        if n > MAX_PROBLEMS
+        else ("", "")
+    )
     raise IngestError(
-        en=f"{n} problems, nothing was stored:\n" + "\n".join(each.en for each in problems[:MAX_PROBLEMS]) + more[0],
-        zh=f"共 {n} 个问题，未写入任何内容：\n" + "\n".join(each.zh for each in problems[:MAX_PROBLEMS]) + more[1],
+        en=f"{n} problems, nothing was stored:\n"
+        + "\n".join(each.en for each in problems[:MAX_PROBLEMS])
+        + more[0],
+        zh=f"共 {n} 个问题，未写入任何内容：\n"
+        + "\n".join(each.zh for each in problems[:MAX_PROBLEMS])
+        + more[1],
     )
 
 

@@ -6,7 +6,17 @@ import pandas as pd
 
 from cobench.ingest.text import map_unique, name_key
 
-MATCH_REPORT = ["term", "school", "table", "role", "n_rows", "n_linked", "n_by_number", "n_by_name", "n_unlinked"]
+MATCH_REPORT = [
+    "term",
+    "school",
+    "table",
+    "role",
+    "n_rows",
+    "n_linked",
+    "n_by_number",
+    "n_by_name",
+    "n_unlinked",
+]
 
 
 def roster_index(roster: pd.DataFrame) -> pd.DataFrame:
@@ -57,9 +67,11 @@ def link(rows: pd.DataFrame, index: pd.DataFrame, numbers: pd.Series | None = No
         found = index.iloc[places[hit]]
         n, who = found["n"].to_numpy(), found["student"].astype("object").to_numpy()
         unique = (n == 1) & pd.notna(who)
-        rule[hit] = pd.Series("ambiguous_student", index=rows.index[hit]).mask(
-            n == 1, "student_in_quarantine"
-        ).mask(unique, None)
+        rule[hit] = (
+            pd.Series("ambiguous_student", index=rows.index[hit])
+            .mask(n == 1, "student_in_quarantine")
+            .mask(unique, None)
+        )
         student[hit] = pd.Series(who, index=rows.index[hit], dtype="object").where(unique)
     by = pd.Series(None, index=rows.index, dtype="object").mask(student.notna(), "name")
     if numbers is not None:
@@ -81,7 +93,10 @@ def match_report(rows: pd.DataFrame, table: str, role: str) -> pd.DataFrame:
         number=rows["by"] == "number", name=rows["by"] == "name", none=rows["by"].isna()
     ).groupby(["term", "school"], sort=True)
     counted = grouped.agg(
-        n_rows=("none", "size"), n_by_number=("number", "sum"), n_by_name=("name", "sum"), n_unlinked=("none", "sum")
+        n_rows=("none", "size"),
+        n_by_number=("number", "sum"),
+        n_by_name=("name", "sum"),
+        n_unlinked=("none", "sum"),
     ).reset_index()
     counted = counted.assign(n_linked=counted["n_rows"] - counted["n_unlinked"], table=table, role=role)
     return counted[MATCH_REPORT]

@@ -20,7 +20,9 @@ _SHEET_PART = re.compile(r"xl/worksheets/[^/]+\.xml", re.IGNORECASE)
 _CELL = re.compile(rb'<(?:\w+:)?c [^>]*?r="([A-Z]{1,5})(\d{1,9})"')
 # Up to column ZZ and row 9999 a sheet is small enough whatever it holds.
 _FAR_CELL = re.compile(rb' r="(?:[A-Z]{3,5}\d|[A-Z]{1,2}\d{5,})')
-_ERROR_CELL = re.compile(rb'<(?:\w+:)?c [^>]*?r="([A-Z]{1,5})(\d{1,9})"[^>]*? t="e"[^>]*>(.*?)</(?:\w+:)?c>', re.S)
+_ERROR_CELL = re.compile(
+    rb'<(?:\w+:)?c [^>]*?r="([A-Z]{1,5})(\d{1,9})"[^>]*? t="e"[^>]*>(.*?)</(?:\w+:)?c>', re.S
+)
 _VALUE = re.compile(rb"<(?:\w+:)?v>([^<]*)<")
 _ATTRIBUTE = r'{}="([^"]*)"'
 

@@ -54,7 +54,8 @@ def panel_cells(sheet: Sheet, label: str) -> pd.DataFrame:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UnreadableFileError(
-            en=f"{en}: the header has {twice[0]!r} twice; rename one", zh=f"{zh}：表头中 {twice[0]!r} 重复；请改名"
+            en=f"{en}: the header has {twice[0]!r} twice; rename one",
+            zh=f"{zh}：表头中 {twice[0]!r} 重复；请改名",
         )
     keep = [column for column, name in enumerate(header) if name]
     return pd.DataFrame(sheet.text[1:, keep], columns=names, index=sheet.row_numbers[1:], dtype="object")
@@ -137,7 +138,8 @@ def ingest_panel(study: Study, term: Term, raws: list[RawFile], source: Source, 
     sheets = [sheet for sheet in read_cells(raw.path, raw.label) if not sheet.hidden]
     if len(sheets) != 1 or sheets[0].n_rows < 2:
         raise UnreadableFileError(
-            en=f"{raw.label}: one sheet with a header and rows is wanted", zh=f"{raw.label}：需要一张含表头和数据的工作表"
+            en=f"{raw.label}: one sheet with a header and rows is wanted",
+            zh=f"{raw.label}：需要一张含表头和数据的工作表",
         )
     sheet = sheets[0]
     cells = panel_cells(sheet, raw.label)
@@ -163,8 +165,10 @@ def _typed(texts: pd.Series) -> pd.Series:
     if len(values) == 0:
         return pd.Series(np.nan, index=texts.index, dtype="float64")
     if all(_INTEGER.fullmatch(value) for value in values):
-        return known.astype("int64").reindex(texts.index).astype("Int64") if len(known) < len(texts) else known.astype(
-            "int64"
+        return (
+            known.astype("int64").reindex(texts.index).astype("Int64")
+            if len(known) < len(texts)
+            else known.astype("int64")
         )
     if all(_NUMBER.fullmatch(value) and not _LEADING_ZERO.match(value) for value in values):
         return known.astype("float64").reindex(texts.index)
@@ -222,9 +226,11 @@ def _compute(rows: pd.DataFrame, source: Source, label: str) -> pd.DataFrame:
 
 
 def _first_line(error: duckdb.Error) -> str:
-    """What DuckDB says, without the value of any cell (conversion errors quote it)."""
+    """What DuckDB says, without the values of cells that errors of evaluation quote."""
     line = str(error).splitlines()[0]
-    return re.sub(r"'[^']*'|\"[^\"]*\"", "…", line) if "Conversion" in line else line
+    if isinstance(error, duckdb.BinderException | duckdb.ParserException | duckdb.CatalogException):
+        return line
+    return re.sub(r"'[^']*'|\"[^\"]*\"", "…", line)
 
 
 def _quoted(name: str) -> str:

@@ -34,9 +34,31 @@ def parse_column(texts: pd.Series, parse: Callable[[str], Parsed]) -> pd.DataFra
     )
 
 
+def parse_by_kind(texts: pd.Series, numeric: pd.Series, parse: Callable[..., Parsed]) -> pd.DataFrame:
+    """As :func:`parse_column`, telling ``parse`` (``numeric=True``) which cells a spreadsheet held as numbers."""
+    parts = [
+        parse_column(texts[~numeric], parse),
+        parse_column(texts[numeric], lambda text: parse(text, numeric=True)),
+    ]
+    return pd.concat(parts).reindex(texts.index)
+
+
 # ---- numerals --------------------------------------------------------------------------------------
 
-_DIGITS = {"零": 0, "〇": 0, "一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9}
+_DIGITS = {
+    "零": 0,
+    "〇": 0,
+    "一": 1,
+    "二": 2,
+    "两": 2,
+    "三": 3,
+    "四": 4,
+    "五": 5,
+    "六": 6,
+    "七": 7,
+    "八": 8,
+    "九": 9,
+}
 _HAN = "零〇一二两三四五六七八九十"
 _NUMBER = rf"(?:\d{{1,3}}|[{_HAN}]{{1,3}})"
 
@@ -182,7 +204,9 @@ def parse_class(text: str, stage: str, school_year: int) -> Parsed:
     first = FIRST_GRADE[stage]
     match = _BY_ENTRY.fullmatch(name)
     if match:
-        return _class(first + school_year - int(match.group(1)), parse_numeral(match.group(2)), stage, school_year)
+        return _class(
+            first + school_year - int(match.group(1)), parse_numeral(match.group(2)), stage, school_year
+        )
     if stage == "kindergarten":
         match = _BY_KINDERGARTEN.fullmatch(name)
         grade = _KINDERGARTEN[match.group(1)] if match else None
@@ -202,14 +226,18 @@ def parse_class(text: str, stage: str, school_year: int) -> Parsed:
 
 
 def _class(grade: int, number: int | None, stage: str, school_year: int) -> Parsed:
-    if not number or not FIRST_GRADE[stage] <= grade <= _LAST_GRADE[stage]:
+    if not number:
         return Parsed(rule="unreadable_class")
+    if not FIRST_GRADE[stage] <= grade <= _LAST_GRADE[stage]:
+        return Parsed(rule="unknown_class")
     return Parsed((grade, school_year - grade + FIRST_GRADE[stage], number))
 
 
 # ---- durations, marks ------------------------------------------------------------------------------
 
-_MINUTES = re.compile(rf"(?:约|大约)?(\d+(?:\.\d+)?|[{_HAN}]+)(?:分钟|分|min|mins|minutes|')?(?:左右)?", re.IGNORECASE)
+_MINUTES = re.compile(
+    rf"(?:约|大约)?(\d+(?:\.\d+)?|[{_HAN}]+)(?:分钟|分|min|mins|minutes|')?(?:左右)?", re.IGNORECASE
+)
 _HOURS = re.compile(
     rf"(?:约|大约)?(\d+(?:\.\d+)?|[{_HAN}]+)个?(半)?(?:小时|钟头|h|hour|hours)(半)?"
     rf"(?:(\d+|[{_HAN}]+)(?:分钟|分|min)?)?(?:左右)?",
@@ -247,7 +275,14 @@ def _amount(text: str) -> float | None:
         return None if number is None else float(number)
 
 
-EXAM_STATES = {"缺考": "absent", "免修": "exempt", "免考": "exempt", "免试": "exempt", "缓考": "deferred", "": "blank"}
+EXAM_STATES = {
+    "缺考": "absent",
+    "免修": "exempt",
+    "免考": "exempt",
+    "免试": "exempt",
+    "缓考": "deferred",
+    "": "blank",
+}
 _MARK = re.compile(r"\d{1,4}(?:\.\d{1,4})?")
 
 

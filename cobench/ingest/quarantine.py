@@ -24,7 +24,9 @@ QUARANTINE_RULES: dict[str, Text] = {
         "日期不在本学期内，请核对年份，或随相应学期报送",
         "the date lies outside the term; check the year, or send the row with its own term",
     ),
-    "unknown_school": Text("学校不在学校名录中，请核对", "the school is not in the list of schools; check it"),
+    "unknown_school": Text(
+        "学校不在学校名录中，请核对", "the school is not in the list of schools; check it"
+    ),
     "unreadable_class": Text("班级写法无法识别，请写成 三(2)班", "the class can't be read; write 三(2)班"),
     "unknown_class": Text("名册中没有这个班级，请核对", "the roster has no such class; check it"),
     "destroyed_number": Text(
@@ -34,11 +36,15 @@ QUARANTINE_RULES: dict[str, Text] = {
     "malformed_number": Text(
         "学籍号应为 G、J 或 L 加18位，请核对", "a student number is G, J or L and 18 characters; check it"
     ),
-    "wrong_checksum": Text("学籍号校验码不符，请核对", "the student number's check character doesn't fit; check it"),
+    "wrong_checksum": Text(
+        "学籍号校验码不符，请核对", "the student number's check character doesn't fit; check it"
+    ),
     "not_a_number": Text(
         "应填数字，或 缺考、免修、缓考", "write a number, or 缺考, 免修, 缓考 (absent, exempt, deferred)"
     ),
-    "not_a_level": Text("该年级应填等级（如优良中差），请核对", "this grade is given in levels (优良中差); check it"),
+    "not_a_level": Text(
+        "该年级应填等级（如优良中差），请核对", "this grade is given in levels (优良中差); check it"
+    ),
     "unknown_student": Text(
         "该班名册中没有这名学生，请核对姓名和班级", "the class roster has no such child; check name and class"
     ),
@@ -50,9 +56,12 @@ QUARANTINE_RULES: dict[str, Text] = {
         "this child's roster row is in quarantine; once it is mended this row comes back",
     ),
     "contradicting_rows": Text(
-        "同一名学生有相互矛盾的两行，请保留正确的一行", "two rows of one child contradict each other; keep the right one"
+        "同一名学生有相互矛盾的两行，请保留正确的一行",
+        "two rows of one child contradict each other; keep the right one",
     ),
-    "unlisted_event": Text("场次无法识别，请写成 2026-03-20 主题", "the event can't be read; write 2026-03-20 topic"),
+    "unlisted_event": Text(
+        "场次无法识别，请写成 2026-03-20 主题", "the event can't be read; write 2026-03-20 topic"
+    ),
     "duplicate_key": Text("主键重复，请核对", "the key stands twice; check it"),
 }
 
@@ -74,10 +83,16 @@ NON_DATA_RULES: dict[str, Text] = {
 # Cells of an accepted row that could not be read and are missing in the tables.
 CELL_RULES: dict[str, Text] = {
     "unreadable_minutes": Text("时长无法识别，请写成 40分钟", "the duration can't be read; write 40分钟"),
-    "unreadable_time": Text("录入时间无法识别，请写成 2026-03-15 20:30", "the time can't be read; write 2026-03-15 20:30"),
-    "unreadable_month": Text("出生年月无法识别，请写成 2014-03", "the month of birth can't be read; write 2014-03"),
+    "unreadable_time": Text(
+        "录入时间无法识别，请写成 2026-03-15 20:30", "the time can't be read; write 2026-03-15 20:30"
+    ),
+    "unreadable_month": Text(
+        "出生年月无法识别，请写成 2014-03", "the month of birth can't be read; write 2014-03"
+    ),
     "impossible_time": Text("录入时间不存在，请改正", "no such time; correct it"),
-    "unlinked": Text("答卷未能对应到名册中的学生", "the questionnaire can't be linked to a child of the roster"),
+    "unlinked": Text(
+        "答卷未能对应到名册中的学生", "the questionnaire can't be linked to a child of the roster"
+    ),
     "redacted": Text("文字中含姓名或号码，已隐去", "the text held a name or number, which was taken out"),
 }
 

@@ -78,7 +78,11 @@ def rule_frame(outcome: Outcome, term_id: str) -> pd.DataFrame:
         for status, faults in _by_status(tidy):
             parts.append(_placed(batch, faults).assign(status=status))
     columns = ["file", "status", "rule", "column"]
-    joined = pd.concat([part[columns] for part in parts], ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    joined = (
+        pd.concat([part[columns] for part in parts], ignore_index=True)
+        if parts
+        else pd.DataFrame(columns=columns)
+    )
     counted = joined.groupby(columns, sort=True).size().rename("n").reset_index()
     hints = counted["rule"].map(hint)
     return counted.assign(

@@ -41,7 +41,11 @@ def tidy_contacts(batch: Batch, ctx: Context) -> Tidy:
         ("student_name", blank(cells["student_name"])),
         ("class", classes["rule"]),
     ]
-    own = [("mode", _required(batch, "mode")), ("trigger", _required(batch, "trigger")), ("student_name", links["rule"])]
+    own = [
+        ("mode", _required(batch, "mode")),
+        ("trigger", _required(batch, "trigger")),
+        ("student_name", links["rule"]),
+    ]
     broken = first_faults(cells.index, [*checks, *((name, rule.mask(nil, None)) for name, rule in own)])
     facts = pd.DataFrame(
         {
@@ -107,9 +111,7 @@ def _required(batch: Batch, column: str) -> pd.Series:
     return blank(batch.cells[column])
 
 
-def _link_children(
-    ctx: Context, names: pd.Series, place: pd.DataFrame
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _link_children(ctx: Context, names: pd.Series, place: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Children of each row (``rid, student``), and ``rule`` and ``by`` of each row.
 
     A name with blanks inside (张 三) is tried whole first; only if the class has no such child is it read as
@@ -130,7 +132,9 @@ def _link_children(
     joined = children.assign(student=found["student"], rule=found["rule"], by=found["by"])
     by_row = joined.groupby("rid").agg(rule=("rule", "first"), by=("by", "first"))
     rule = by_row["rule"].astype("object").reindex(place.index)
-    links = pd.DataFrame({"rule": rule, "by": by_row["by"].astype("object").reindex(place.index).where(rule.isna())})
+    links = pd.DataFrame(
+        {"rule": rule, "by": by_row["by"].astype("object").reindex(place.index).where(rule.isna())}
+    )
     return joined[["rid", "student"]].sort_values("rid", kind="stable").reset_index(drop=True), links
 
 
@@ -160,5 +164,3 @@ def _content_key(contacts: pd.DataFrame) -> pd.Series:
     for name in _CONTENT:
         key = key + "|" + columns[name].astype("object").where(columns[name].notna(), "").astype("object")
     return key
-
-

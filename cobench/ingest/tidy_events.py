@@ -26,7 +26,9 @@ from cobench.ingest.tidy_contacts import new_logs
 from cobench.ingest.tidy_people import blank, cell_faults, row_school
 
 _SAME_EVENT = ["school", "day", "kind", "place", "topic_key"]
-_DATED = re.compile(r"(\d{4}\s*[-/.年]\s*\d{1,2}\s*[-/.月]\s*\d{1,2}\s*日?|\d{1,2}\s*[-/.月]\s*\d{1,2}\s*日?)\s*(.*)")
+_DATED = re.compile(
+    r"(\d{4}\s*[-/.年]\s*\d{1,2}\s*[-/.月]\s*\d{1,2}\s*日?|\d{1,2}\s*[-/.月]\s*\d{1,2}\s*日?)\s*(.*)"
+)
 
 
 def tidy_events(batch: Batch, ctx: Context) -> Tidy:
@@ -57,7 +59,9 @@ def tidy_events(batch: Batch, ctx: Context) -> Tidy:
             "school": school["value"],
             "class_id": classes["value"].mask(whole, None),
             "date": dates["value"],
-            "kind": decode_levels(batch, "kind") if "kind" in batch.source.levels else batch.source.event_kind,
+            "kind": decode_levels(batch, "kind")
+            if "kind" in batch.source.levels
+            else batch.source.event_kind,
             "topic": topic.mask(topic == "", None),
         }
     )
@@ -87,7 +91,9 @@ def name_events(rows: pd.DataFrame, stored: pd.DataFrame) -> tuple[pd.DataFrame,
     held = keyed.duplicated(_SAME_EVENT).to_numpy() | same.isin(pd.MultiIndex.from_frame(known[_SAME_EVENT]))
     new = keyed[~held]
     base = new["school"] + "-" + new["day"] + "-" + new["kind"] + "-" + new["place"]
-    of_known = (known["school"] + "-" + known["day"] + "-" + known["kind"] + "-" + known["place"]).value_counts()
+    of_known = (
+        known["school"] + "-" + known["day"] + "-" + known["kind"] + "-" + known["place"]
+    ).value_counts()
     number = base.groupby(base).cumcount() + base.map(of_known).fillna(0).astype("int64")
     event = base.where(number == 0, base + "-" + (number + 1).astype("str"))
     named = rows[~held].assign(event=event)
@@ -159,7 +165,9 @@ def tidy_attendance(batch: Batch, ctx: Context, events: pd.DataFrame) -> Tidy:
     good = rows[~rows["rid"].isin(clash) & ~rows["rid"].isin(repeated)]
     return Tidy(
         {"attendance": good, "events": made, "logs": new_logs("attendance", place, ctx)},
-        pd.concat([broken, faults((rid, "present", "contradicting_rows") for rid in clash)], ignore_index=True),
+        pd.concat(
+            [broken, faults((rid, "present", "contradicting_rows") for rid in clash)], ignore_index=True
+        ),
         faults((rid, "student_name", "duplicate") for rid in repeated),
         cell_faults("minutes", minutes["rule"], pd.Index(good["rid"])),
         match_report(place.join(found["by"]).dropna(subset=["school"]), "attendance", "parent"),
@@ -179,7 +187,10 @@ def _event_of(batch: Batch, ctx: Context) -> pd.DataFrame:
         return day.value, match.group(2).strip() or None, None
 
     parsed = pd.DataFrame(
-        map_unique(texts, parse).tolist(), columns=["date", "topic", "rule"], index=texts.index, dtype="object"
+        map_unique(texts, parse).tolist(),
+        columns=["date", "topic", "rule"],
+        index=texts.index,
+        dtype="object",
     )
     dated = batch.kinds["event"] > TEXT
     if dated.any():

@@ -21,7 +21,7 @@ from cobench.ingest.context import (
 from cobench.ingest.headers import place
 from cobench.ingest.identities import pseudonyms
 from cobench.ingest.linkage import match_report
-from cobench.ingest.parse import parse_column, parse_month, parse_student_number
+from cobench.ingest.parse import parse_by_kind, parse_column, parse_month, parse_student_number
 from cobench.ingest.quarantine import Tidy, faults, first_faults
 from cobench.ingest.readers import NUMBER
 from cobench.ingest.text import map_unique, name_key
@@ -77,7 +77,9 @@ def tidy_schools(batch: Batch, term: Term) -> Tidy:
     )
 
 
-def tidy_roster(batch: Batch, term: Term, key: bytes, study_id: str, schools: pd.DataFrame, codes: dict[str, str]) -> Tidy:
+def tidy_roster(
+    batch: Batch, term: Term, key: bytes, study_id: str, schools: pd.DataFrame, codes: dict[str, str]
+) -> Tidy:
     """Tables ``students`` and ``enrolments``, and ``roster``: who answers to which name, quarantined rows included.
 
     Raises
@@ -91,10 +93,8 @@ def tidy_roster(batch: Batch, term: Term, key: bytes, study_id: str, schools: pd
     school = row_school(batch, codes)
     year = pd.Series(term.school_year, index=cells.index)
     classes = class_ids(school["value"], cells["class"], year, stages)
-    numeric = batch.kinds["student_number"] == NUMBER
-    marked = cells["student_number"].where(~numeric, cells["student_number"] + "\0")
-    number = parse_column(
-        marked, lambda text: parse_student_number(text.rstrip("\0"), numeric=text.endswith("\0"))
+    number = parse_by_kind(
+        cells["student_number"], batch.kinds["student_number"] == NUMBER, parse_student_number
     )
     birth = _optional(batch, "birth_month", parse_month)
     broken = first_faults(
@@ -104,7 +104,7 @@ def tidy_roster(batch: Batch, term: Term, key: bytes, study_id: str, schools: pd
             ("student_name", blank(cells["student_name"])),
             ("student_number", number["rule"]),
             ("class", classes["rule"]),
-            ("status", blank(cells["status"])),
+            ("status", blank(cells["status"]) if "status" in cells else no_values(cells.index)),
         ],
     )
     rows = pd.DataFrame(
@@ -122,7 +122,7 @@ def tidy_roster(batch: Batch, term: Term, key: bytes, study_id: str, schools: pd
             "class_id": classes["value"],
             "grade": classes["grade"],
             "boarding": _labelled(batch, "boarding"),
-            "status": decode_levels(batch, "status"),
+            "status": decode_levels(batch, "status") if "status" in cells else "enrolled",
             "valid_from": pd.Timestamp(term.start),
             "valid_to": pd.Timestamp(term.end),
         }

@@ -60,7 +60,9 @@ def tidy_outcomes(batch: Batch, ctx: Context) -> Tidy:
     named = clean_text(source.source) if source.source else None
     return Tidy(
         {"outcomes": good.assign(term=ctx.term.id, source=named, measured_on=pd.Timestamp(day))},
-        pd.concat([broken, faults((rid, "student_name", "contradicting_rows") for rid in clash)], ignore_index=True),
+        pd.concat(
+            [broken, faults((rid, "student_name", "contradicting_rows") for rid in clash)], ignore_index=True
+        ),
         faults((rid, "student_name", "duplicate") for rid in repeated),
         links=match_report(rows.assign(by=found["by"]).dropna(subset=["school"]), "outcomes", "school"),
     )
@@ -124,7 +126,9 @@ def tidy_responses(batch: Batch, ctx: Context) -> Tidy:
         for item in codebook.coded
     ]
     long = pd.concat(blocks).rename_axis("rid").reset_index()
-    long = long.assign(instrument=codebook.instrument, version=codebook.version, respondent=codebook.respondent)
+    long = long.assign(
+        instrument=codebook.instrument, version=codebook.version, respondent=codebook.respondent
+    )
     order = {item.id: position for position, item in enumerate(codebook.coded)}
     long = long.iloc[
         long.assign(position=long["item"].map(order)).sort_values(["rid", "position"]).index

@@ -15,7 +15,17 @@ from cobench.ingest.text import clean_text, header_key, map_unique
 # What the platform puts before the questions. Only the time of submission is read; the rest is never stored.
 SUBMITTED = "提交答卷时间"
 LEADING = ("序号", SUBMITTED, "所用时间", "来源", "来源详情", "来自IP")
-LEADING_OPTIONAL = ("总分", "昵称", "微信昵称", "openid", "用户ID", "自定义字段", "答题时长", "填写者", "状态")
+LEADING_OPTIONAL = (
+    "总分",
+    "昵称",
+    "微信昵称",
+    "openid",
+    "用户ID",
+    "自定义字段",
+    "答题时长",
+    "填写者",
+    "状态",
+)
 
 MISSING = {"": "blank", "(空)": "blank", "(跳过)": "skipped", "〖跳过〗": "skipped"}
 RAW_OF_REASON = {"blank": "(空)", "skipped": "(跳过)"}

@@ -45,11 +45,18 @@ def files(desk: Desk) -> Displayed:
     )
 
 
+def _encoding(how_read: pd.Series) -> pd.Series:
+    """The encoding that a file was decoded with, from the words of its reader; workbooks have none."""
+    return how_read.str.extract(r"\b(UTF-8 with BOM|UTF-8|GB18030|GBK)\b", expand=False).fillna("–")
+
+
 def rules(desk: Desk) -> Displayed:
     """Rows put aside or recognised as no data, by rule, with the way out."""
     frame = desk.stored("ingest_rules")
     if not len(frame):
         return paragraph(desk.say("page.no_rules"))
+    kinds = desk.stored("ingest_files").set_index("file")["kind"]
+    frame = frame.assign(kind=frame["file"].map(kinds))
     hint = f"hint_{desk.language}"
     counted = frame.groupby(["outcome", "rule", hint], sort=True)["rows"].sum().reset_index()
     counted = counted.rename(columns={hint: "hint"})
@@ -69,15 +76,16 @@ def linking(desk: Desk) -> Displayed:
     frame = desk.stored("ingest_links")
     if not len(frame):
         return paragraph(desk.say("page.no_links"))
-    by_role = frame.groupby("role", sort=True)[["n", "linked"]].sum().reset_index()
-    by_role = by_role.assign(share=by_role["linked"] / by_role["n"])
+    counts = ["n_rows", "n_by_number", "n_by_name", "n_unlinked"]
+    by_kind = frame.groupby("table", sort=True)[counts].sum().reset_index().rename(columns={"table": "kind"})
+    by_kind = by_kind.assign(share=1 - by_kind["n_unlinked"] / by_kind["n_rows"])
     return table(
-        release_aggregate(by_role[["role", "n", "linked", "share"]], about="rules"),
+        release_aggregate(by_kind, about="rules"),
         language=desk.language,
         labels=desk.labels,
         caption=desk.say("page.linking"),
-        columns=["role", "n", "linked", "share"],
-        formats={"share": "percent"},
+        columns=["kind", *counts, "share"],
+        formats={"share": "percent1"},
     )
 
 
