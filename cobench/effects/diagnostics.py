@@ -131,7 +131,9 @@ def check_cluster_level(sample: Sample, assignment: Assignment | None, level: st
     table = pd.DataFrame({"cluster": [sample.names["cluster"]], "between_share": [between]})
     if whole and not drawn:
         zh = f"干预的差异有 {percent} 在{zh_name}之间：基本上是整体决定的，比较的其实是{zh_name}而不是学生。"
-        en = f"{percent} of the variation of exposure lies between {en_name}: it was mostly decided for whole "
+        en = (
+            f"{percent} of the variation of exposure lies between {en_name}: it was mostly decided for whole "
+        )
         en += f"{en_name}, so {en_name} and not students are compared."
     else:
         zh = f"干预的差异有 {percent} 在{zh_name}之间；标准误以{zh_name}为单位。"

