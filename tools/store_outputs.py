@@ -27,11 +27,13 @@ def main() -> None:
         for cell, ran in zip(notebook.cells, executed.cells, strict=True):
             if cell.cell_type != "code":
                 continue
-            cell.execution_count = None
-            cell.outputs = ran.outputs if CHECKED in cell.metadata.get("tags", []) else []
+            checked = CHECKED in cell.metadata.get("tags", [])
+            cell.outputs = ran.outputs if checked else []
+            # nbval takes a cell without a count for one that was never run.
+            cell.execution_count = 1 if checked else None
             for output in cell.outputs:
                 if "execution_count" in output:
-                    output.execution_count = None
+                    output.execution_count = 1
         nbformat.write(notebook, path)
         print(path.name)
 

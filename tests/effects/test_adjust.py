@@ -91,14 +91,14 @@ def test_school_effects_see_through_selection_that_a_plain_regression_does_not()
 
 def test_regression_recovers_the_effect_under_z_scores_within_school_and_grade():
     errors, covered = [], []
-    for seed in range(80):
-        frame, truth = district(seed, schools=6)
+    for seed in range(60):
+        frame, truth = district(seed, schools=5)
         row = regress(frame, "score", "visit", COVARIATES, fixed_effects=WITHIN, cluster="class_id").iloc[0]
         errors.append((row["estimate"] - truth) / row["std_error"])
         covered.append(row["conf_low"] <= truth <= row["conf_high"])
-    # 80 draws: the mean of standardised errors has SE 0.11; 68 of 80 has probability 0.0003 under 95 %.
-    assert abs(np.mean(errors)) < 0.35
-    assert sum(covered) >= 70
+    # 60 draws: the mean of standardised errors has SE 0.13; fewer than 52 has probability 0.003 under 95 %.
+    assert abs(np.mean(errors)) < 0.4
+    assert sum(covered) >= 52
 
 
 def test_a_collinear_covariate_is_dropped_and_changes_nothing():

@@ -106,7 +106,7 @@ def test_durations_in_words_are_minutes(text, minutes):
     assert parse.parse_minutes(text).value == minutes
 
 
-@pytest.mark.parametrize("text", ["很久", "30-40分钟", "1个半小时半", "2025"[:0] + "x分钟"])
+@pytest.mark.parametrize("text", ["很久", "30-40分钟", "1个半小时半", "x分钟"])
 def test_a_duration_that_is_none_is_not_guessed(text):
     assert parse.parse_minutes(text).rule == "unreadable_minutes"
 
