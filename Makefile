@@ -30,10 +30,11 @@ bench: $(TEST_STAMP)
 	$(BIN)/python benchmarks/run.py $(ONLY)
 
 examples: $(TEST_STAMP)
-	$(BIN)/python examples/ihdp/fetch.py
-	$(BIN)/cobench run --study examples/ihdp
-	$(BIN)/python examples/star/fetch.py
-	$(BIN)/cobench run --study examples/star
+	for name in ihdp star; do \
+	  $(BIN)/python examples/$$name/fetch.py && \
+	  $(BIN)/cobench key --study examples/$$name && \
+	  $(BIN)/cobench run --study examples/$$name || exit 1; \
+	done
 
 $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -207,7 +207,12 @@ def write_schools(root: Path, term: str) -> None:
 
 def write_rosters(root: Path, term: str) -> None:
     where = grade(term)
-    rows = [child(1, "赵一", where), child(2, "钱二宝", where), child(3, "孙三", where), child(4, "李·四", where)]
+    rows = [
+        child(1, "赵一", where),
+        child(2, "钱二宝", where),
+        child(3, "孙三", where),
+        child(4, "李·四", where),
+    ]
     write_roster(root, rows, term)
     junior = "初一(1)班" if term == TERM else "初二(1)班"
     write_xlsx(
@@ -242,7 +247,12 @@ def write_later_term(root: Path) -> None:
     write_log(root, TERM, nil, f"{JUNIOR}/家访记录.csv", "utf-8")
     write_xlsx(
         raw(root, "重点学生名单.xlsx"),
-        {"名单": [["学校代码", "姓名", "班级", "类别", "认定日期", "依据"], ["S01", "钱二宝", "四1班", "留守", "2025-09-05", "摸排"]]},
+        {
+            "名单": [
+                ["学校代码", "姓名", "班级", "类别", "认定日期", "依据"],
+                ["S01", "钱二宝", "四1班", "留守", "2025-09-05", "摸排"],
+            ]
+        },
     )
     write_xlsx(
         raw(root, f"{PRIMARY}/活动记录.xlsx"),
@@ -264,8 +274,12 @@ def write_later_term(root: Path) -> None:
             ]
         },
     )
-    write_scores(root, [["赵一", "四(1)班", 85, "９０"], ["钱二宝", "四(1)班", "缺考", 77.5], ["平均分", "", 85, 83]])
-    write_xlsx(raw(root, SURVEY), {"Sheet1": [SURVEY_HEADER, response(1, "四(1)班", "赵一"), *odd_responses()]})
+    write_scores(
+        root, [["赵一", "四(1)班", 85, "９０"], ["钱二宝", "四(1)班", "缺考", 77.5], ["平均分", "", 85, 83]]
+    )
+    write_xlsx(
+        raw(root, SURVEY), {"Sheet1": [SURVEY_HEADER, response(1, "四(1)班", "赵一"), *odd_responses()]}
+    )
 
 
 def odd_responses() -> list[list]:

@@ -7,7 +7,9 @@ from cobench.errors import MissingColumnError
 from cobench.ingest.headers import Wanted, column_letter, is_notes, locate
 from cobench.ingest.readers import EMPTY, TEXT, Sheet
 
-WANTED = Wanted({"student_name": ("姓名", "学生姓名"), "class": ("班级",), "math": ("数学",)}, frozenset({"minutes"}))
+WANTED = Wanted(
+    {"student_name": ("姓名", "学生姓名"), "class": ("班级",), "math": ("数学",)}, frozenset({"minutes"})
+)
 
 
 def sheet(rows: list[list[str]], merged=()) -> Sheet:
@@ -19,7 +21,9 @@ def sheet(rows: list[list[str]], merged=()) -> Sheet:
 
 def test_a_title_above_the_header_is_no_data():
     found = locate(sheet([["成绩册"], ["姓名", "班级", "数学"], ["赵一", "三(1)班", "85"]]), WANTED, "a.xlsx")
-    assert found.cells[["student_name", "class", "math", "row"]].values.tolist() == [["赵一", "三(1)班", "85", 3]]
+    assert found.cells[["student_name", "class", "math", "row"]].values.tolist() == [
+        ["赵一", "三(1)班", "85", 3]
+    ]
     assert found.non_data[["row", "rule"]].values.tolist() == [[1, "title"], [2, "header"]]
 
 
@@ -39,7 +43,11 @@ def test_an_unmerged_two_row_header_is_joined():
 
 
 def test_the_upper_cell_tells_two_columns_of_one_name_apart():
-    rows = [["姓名", "班级", "期中", "期末"], ["姓名", "班级", "数学", "数学"], ["赵一", "三(1)班", "80", "85"]]
+    rows = [
+        ["姓名", "班级", "期中", "期末"],
+        ["姓名", "班级", "数学", "数学"],
+        ["赵一", "三(1)班", "80", "85"],
+    ]
     with pytest.raises(MissingColumnError, match="columns C, D both fit math"):
         locate(sheet(rows), WANTED, "a.xlsx")
     wanted = Wanted({**WANTED.aliases, "math": ("期末/数学",)})
@@ -94,7 +102,14 @@ def test_a_class_merged_beside_its_children_holds_for_all_of_them():
 
 
 def test_every_row_of_a_sheet_is_either_data_or_not():
-    rows = [["成绩"], ["姓名", "班级", "数学"], [""], ["赵一", "三(1)班", "85"], ["平均分", "", "85"], ["x", "", ""]]
+    rows = [
+        ["成绩"],
+        ["姓名", "班级", "数学"],
+        [""],
+        ["赵一", "三(1)班", "85"],
+        ["平均分", "", "85"],
+        ["x", "", ""],
+    ]
     found = locate(sheet(rows), WANTED, "a.xlsx")
     assert sorted([*found.cells["row"], *found.non_data["row"]]) == [1, 2, 3, 4, 5, 6]
 

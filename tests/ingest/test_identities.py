@@ -94,7 +94,9 @@ def test_a_key_file_elsewhere_is_read(tmp_path):
     path.write_text(HEX + "\n")
     path.chmod(0o600)
     (tmp_path / "study").mkdir()
-    assert identities.load_key("demo", tmp_path / "study", {"COBENCH_KEY_FILE": str(path)}) == bytes.fromhex(HEX)
+    assert identities.load_key("demo", tmp_path / "study", {"COBENCH_KEY_FILE": str(path)}) == bytes.fromhex(
+        HEX
+    )
 
 
 def test_ensuring_a_key_twice_gives_the_same_key(home):

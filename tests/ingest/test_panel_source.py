@@ -112,7 +112,9 @@ def test_a_missing_key_column_is_named():
         tidy("ident,x\n1,1\n")
 
 
-@pytest.mark.parametrize("changes", [{"derive": {"y": "nosuch + 1"}}, {"filter": "nosuch = 1"}, {"filter": "x ="}])
+@pytest.mark.parametrize(
+    "changes", [{"derive": {"y": "nosuch + 1"}}, {"filter": "nosuch = 1"}, {"filter": "x ="}]
+)
 def test_an_expression_that_cannot_be_evaluated_is_the_studys_error(changes):
     with pytest.raises(StudyFileError, match="derive or filter"):
         tidy("id,x\n1,1\n", **changes)

@@ -17,7 +17,17 @@ LONG = Window(date(2024, 9, 1), date(2026, 3, 1))
 
 @pytest.mark.parametrize(
     "text",
-    ["2025-09-15", "2025/9/15", "2025.9.15", "20250915", "2025年9月15日", "9月15日", "9.15", "９．１５", "2025-09-15 20:15:00"],
+    [
+        "2025-09-15",
+        "2025/9/15",
+        "2025.9.15",
+        "20250915",
+        "2025年9月15日",
+        "9月15日",
+        "9.15",
+        "９．１５",
+        "2025-09-15 20:15:00",
+    ],
 )
 def test_the_spellings_of_a_date_mean_one_day(text):
     assert parse.parse_date(text, AUTUMN) == Parsed(date(2025, 9, 15))
@@ -76,7 +86,10 @@ def test_class_names_of_sixty_habits(text, stage, expected):
 
 
 def test_one_class_keeps_its_entry_year_and_number_over_promotion():
-    before, after = parse.parse_class("三(2)班", "primary", 2024), parse.parse_class("四(2)班", "primary", 2025)
+    before, after = (
+        parse.parse_class("三(2)班", "primary", 2024),
+        parse.parse_class("四(2)班", "primary", 2025),
+    )
     assert before.value[1:] == after.value[1:] == (2022, 2)
 
 
@@ -124,7 +137,9 @@ def test_a_mark_that_is_none_is_not_cast(text):
     assert parse.parse_mark(text) == Parsed(rule="not_a_number")
 
 
-@pytest.mark.parametrize("text", ["2014-03", "2014年3月", "201403", "2014.3", "2014-03-05", "20140305", "2014年3月5日"])
+@pytest.mark.parametrize(
+    "text", ["2014-03", "2014年3月", "201403", "2014.3", "2014-03-05", "20140305", "2014年3月5日"]
+)
 def test_months_of_birth(text):
     assert parse.parse_month(text) == Parsed("2014-03")
 
@@ -148,7 +163,9 @@ def test_a_worked_check_character():
     assert not parse.checksum_fits("110105194912310021")
 
 
-@pytest.mark.parametrize("text", [number(1), number(1).lower(), f"'{number(1)}", f" {number(1)[:7]} {number(1)[7:]} "])
+@pytest.mark.parametrize(
+    "text", [number(1), number(1).lower(), f"'{number(1)}", f" {number(1)[:7]} {number(1)[7:]} "]
+)
 def test_student_numbers_are_read_through_blanks_and_marks(text):
     assert parse.parse_student_number(text) == Parsed(number(1))
 

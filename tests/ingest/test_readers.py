@@ -32,10 +32,21 @@ def _book() -> bytes:
 def test_every_kind_of_cell_keeps_its_kind_and_reads_as_typed(tmp_path):
     path = tmp_path / "a.xlsx"
     book = openpyxl.Workbook()
-    book.active.append(["０８", 85, 85.5, dt.date(2026, 3, 15), dt.datetime(2026, 3, 15, 20, 31), True, None, "x"])
+    book.active.append(
+        ["０８", 85, 85.5, dt.date(2026, 3, 15), dt.datetime(2026, 3, 15, 20, 31), True, None, "x"]
+    )
     book.save(path)
     sheet = read_cells(path)[0]
-    assert sheet.text[0].tolist() == ["０８", "85", "85.5", "2026-03-15", "2026-03-15 20:31:00", "TRUE", "", "x"]
+    assert sheet.text[0].tolist() == [
+        "０８",
+        "85",
+        "85.5",
+        "2026-03-15",
+        "2026-03-15 20:31:00",
+        "TRUE",
+        "",
+        "x",
+    ]
     assert sheet.kind[0].tolist() == [TEXT, NUMBER, NUMBER, DATE, DATE, BOOL, EMPTY, TEXT]
 
 
@@ -82,7 +93,9 @@ def test_hidden_sheets_are_marked(tmp_path):
 @pytest.mark.parametrize("delimiter", [",", "\t", ";"])
 def test_the_delimiter_is_found(tmp_path, delimiter):
     path = tmp_path / "a.csv"
-    path.write_text("\n".join(delimiter.join(row) for row in (["姓名", "班级"], ["赵一", "三(1)班"])), encoding="utf-8")
+    path.write_text(
+        "\n".join(delimiter.join(row) for row in (["姓名", "班级"], ["赵一", "三(1)班"])), encoding="utf-8"
+    )
     assert read_cells(path)[0].text.tolist() == [["姓名", "班级"], ["赵一", "三(1)班"]]
 
 

@@ -28,7 +28,11 @@ def test_blanks_separate_children_only_where_every_part_can_be_a_name():
 
 
 def test_headers_are_compared_without_blanks_asterisks_and_kinds_of_dash():
-    assert header_key("4、家校 沟通——老师*") == header_key("4、家校沟通—老师") == header_key("4、家校沟通-老师".replace("-", "–"))
+    assert (
+        header_key("4、家校 沟通——老师*")
+        == header_key("4、家校沟通—老师")
+        == header_key("4、家校沟通-老师".replace("-", "–"))
+    )
 
 
 def test_values_are_converted_once_each_and_missing_ones_stay_apart():

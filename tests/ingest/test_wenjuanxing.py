@@ -42,7 +42,10 @@ def test_further_columns_of_the_platform_are_left_out(codebook):
 
 
 def test_the_other_matrix_header_of_the_platform_fits_too(codebook):
-    header = [name.replace("4、家校沟通—", "第4题(") + ")" if name.startswith("4、") else name for name in SURVEY_HEADER]
+    header = [
+        name.replace("4、家校沟通—", "第4题(") + ")" if name.startswith("4、") else name
+        for name in SURVEY_HEADER
+    ]
     assert "第4题(老师愿意听我说)" in header
     found = wenjuanxing.locate(sheet(header, response(1, "三(1)班", "赵一")), codebook, LABEL)
     assert found.cells["p1"].tolist() == ["符合"]
@@ -82,7 +85,13 @@ def test_a_question_that_is_there_twice_is_refused(codebook):
 
 def test_unknown_options_are_named_by_question_and_row_with_the_allowed_ones(codebook):
     cells = pd.DataFrame(
-        {"file": LABEL, "sheet": "Sheet1", "row": [2, 3, 4], "p1": ["符合", "很 符合", "(空)"], "p2": "不符合"}
+        {
+            "file": LABEL,
+            "sheet": "Sheet1",
+            "row": [2, 3, 4],
+            "p1": ["符合", "很 符合", "(空)"],
+            "p2": "不符合",
+        }
     )
     errors = wenjuanxing.unknown_options(cells, codebook)
     assert len(errors) == 1
