@@ -207,21 +207,18 @@ def parse_class(text: str, stage: str, school_year: int) -> Parsed:
         return _class(
             first + school_year - int(match.group(1)), parse_numeral(match.group(2)), stage, school_year
         )
-    if stage == "kindergarten":
-        match = _BY_KINDERGARTEN.fullmatch(name)
-        grade = _KINDERGARTEN[match.group(1)] if match else None
-    else:
-        match = _BY_JUNIOR.fullmatch(name) if stage == "junior" else None
-        if match:
-            grade = 6 + (parse_numeral(match.group(1)) or 0)
-        else:
-            match = _BY_DIGITS.fullmatch(name) or _BY_GRADE_NAMED.fullmatch(name) or _BY_GRADE.fullmatch(name)
-            grade = parse_numeral(next(filter(None, match.groups()))) if match else None
-            if grade is not None and stage == "junior" and grade <= 3:
-                grade += 6
-    if match is None or grade is None:
+    kindergarten, junior = _BY_KINDERGARTEN.fullmatch(name), _BY_JUNIOR.fullmatch(name)
+    by_grade = _BY_DIGITS.fullmatch(name) or _BY_GRADE_NAMED.fullmatch(name) or _BY_GRADE.fullmatch(name)
+    match = kindergarten or junior or by_grade
+    if match is None:
         return Parsed(rule="unreadable_class")
-    number = [part for part in match.groups() if part is not None][1]
+    year, number = (part for part in match.groups() if part is not None)
+    if kindergarten:
+        grade = _KINDERGARTEN[year]
+    else:
+        grade = (parse_numeral(year) or 0) + (6 if junior else 0)
+        if stage == "junior" and grade <= 3:
+            grade += 6
     return _class(grade, parse_numeral(number), stage, school_year)
 
 

@@ -14,8 +14,8 @@ from functools import lru_cache
 
 FAMILY = "Cobench Han"
 _LAYOUT_TABLES = ["BASE", "DSIG", "GDEF", "GPOS", "GSUB", "VORG", "vhea", "vmtx"]
-# Quotation marks, dashes and dots are full-width in Chinese and must come from the same face.
-_CHINESE = re.compile("[\u2014\u2018-\u201d\u2026\u00b7\u2e80-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef]")
+# Quotation marks, dashes and ellipses are full-width in Chinese and must come from the same face.
+_CHINESE = re.compile("[\u2014\u2018-\u201d\u2026\u2e80-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef]")
 
 
 def chinese_characters(text: str) -> str:

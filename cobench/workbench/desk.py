@@ -140,8 +140,12 @@ class Desk:
     def labels(self) -> Labels:
         """Labels of the study and of what cobench brings."""
         named = {code: {"zh": name, "en": f"{code} {name}"} for code, name in self.schools.items()}
+        populations = {e.population.en: e.population for e in self.study.effects if e.population}
         return study_labels(
-            self.study, standard={each.id: each.label for each in bundled_standards()}, school=named
+            self.study,
+            standard={each.id: each.label for each in bundled_standards()},
+            school=named,
+            population=populations,
         )
 
     @cached_property

@@ -125,7 +125,8 @@ def overlap(desk: Desk, treatment: str) -> Figure | Displayed:
     frame = _of_main_effect(desk, treatment, "overlap")
     if not len(frame):
         return paragraph(desk.say("page.no_overlap_plot"))
-    own = frame[frame["contrast"] == frame["contrast"].iloc[0]]
+    worst = _worst_contrast(_balance(desk, treatment))
+    own = frame[frame["contrast"] == (worst if len(worst) else frame)["contrast"].iloc[0]]
     released = release_table(
         own[["arm", "low", "high", "n", "density"]].reset_index(drop=True),
         counts="n",
@@ -133,6 +134,8 @@ def overlap(desk: Desk, treatment: str) -> Figure | Displayed:
         min_cell=desk.min_cell,
         kind="figure-data",
     )
+    if released.frame.dropna(subset=["density"])["arm"].nunique() < 2:
+        return paragraph(desk.say("page.few_for_overlap", n=desk.min_cell))
     return overlap_plot(released, language=desk.language, labels=desk.labels)
 
 
@@ -284,6 +287,11 @@ def _covariate_labels(desk: Desk, treatment: str):
             "zh": f"此前{each.label.zh}次数",
             "en": f"earlier contacts: {each.label.en}",
         }
+    for covariate in desk.derived("balance")["covariate"].unique() if len(desk.derived("balance")) else ():
+        column, _, value = covariate.partition("=")
+        if value and column in desk.study.columns:
+            label = desk.study.columns[column].label
+            names[covariate] = {"zh": f"{label.zh}：{value}", "en": f"{label.en}: {value}"}
     contrasts = {
         level.id: {code: desk.labels.contrast(treatment, level.id, code) for code in ("zh", "en")}
         for level in desk.study.treatments[treatment].levels

@@ -22,7 +22,7 @@ def home(tmp_path):
 
 
 def test_a_pseudonym_is_the_keyed_hash_of_study_entity_and_identifier():
-    wanted = hmac.new(b"k" * 32, "demo|student|G1".encode(), hashlib.sha256).hexdigest()[:20]
+    wanted = hmac.new(b"k" * 32, b"demo|student|G1", hashlib.sha256).hexdigest()[:20]
     assert identities.pseudonym(b"k" * 32, "demo", "student", "G1") == f"s_{wanted}"
 
 

@@ -100,7 +100,9 @@ def test_one_class_keeps_its_entry_year_and_number_over_promotion():
         ("三班", "primary", "unreadable_class"),
         ("全校", "primary", "unreadable_class"),
         ("七(1)班", "primary", "unknown_class"),
-        ("初一(1)班", "primary", "unreadable_class"),
+        ("初一(1)班", "primary", "unknown_class"),
+        ("九年级9班", "kindergarten", "unknown_class"),
+        ("小一班", "primary", "unknown_class"),
         ("", "primary", "blank_required"),
     ],
 )
