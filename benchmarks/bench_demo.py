@@ -42,7 +42,9 @@ def one_seed(seed: int) -> pd.DataFrame:
     return estimates[columns].assign(seed=seed, truth=estimates["contrast"].map(truth))
 
 
-def realised_att(truth: pd.DataFrame, panel: pd.DataFrame, covariates: tuple[str, ...], term: str) -> dict[str, float]:
+def realised_att(
+    truth: pd.DataFrame, panel: pd.DataFrame, covariates: tuple[str, ...], term: str
+) -> dict[str, float]:
     """Mean realised effect in z units over the students of each level who have all that the analysis needs."""
     complete = panel.dropna(subset=["home_visit", "math", *covariates])
     own = truth[(truth["term"] == term) & (truth["treatment"] == "home_visit") & (truth["outcome"] == "math")]
@@ -85,7 +87,12 @@ def run(seeds: range, jobs: int = 2) -> pd.DataFrame:
         for done, part in enumerate(pool.map(one_seed, seeds), start=1):
             parts.append(part)
             left = (time.monotonic() - began) / done * (len(seeds) - done)
-            print(f"\r{done}/{len(seeds)} districts, about {left:.0f} s left ", end="", file=sys.stderr, flush=True)
+            print(
+                f"\r{done}/{len(seeds)} districts, about {left:.0f} s left ",
+                end="",
+                file=sys.stderr,
+                flush=True,
+            )
     print(file=sys.stderr)
     return pd.concat(parts, ignore_index=True)
 

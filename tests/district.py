@@ -15,18 +15,24 @@ KEY = "5a" * 32
 TERM = "2025-2026-2"
 
 
-def lay_out_small_district(folder: Path, *, seed: int = 7, n_schools: int = 4, n_students: int = 900) -> World:
+def lay_out_small_district(
+    folder: Path, *, seed: int = 7, n_schools: int = 4, n_students: int = 900
+) -> World:
     """Study file, code books, notebooks and raw files of a small district; returns its world."""
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(ROOT / "study.toml", folder / "study.toml")
     shutil.copytree(ROOT / "codebooks", folder / "codebooks")
-    shutil.copytree(ROOT / "notebooks", folder / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    shutil.copytree(
+        ROOT / "notebooks", folder / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints")
+    )
     world = build_world(seed, n_schools=n_schools, n_students=n_students)
     write_raw(world, folder)
     return world
 
 
-def cobench(folder: Path, *arguments: str, key: str = KEY, language: str = "C.UTF-8") -> subprocess.CompletedProcess:
+def cobench(
+    folder: Path, *arguments: str, key: str = KEY, language: str = "C.UTF-8"
+) -> subprocess.CompletedProcess:
     """Run the command line in ``folder`` as a person would."""
     return subprocess.run(
         [sys.executable, "-m", "cobench.cli", *arguments],

@@ -47,7 +47,9 @@ def test_a_wrong_digit_in_a_stored_table_turns_nbval_red(tmp_path):
     if not (ROOT / "data" / "processed" / "manifest.json").exists():
         pytest.skip("the demo district has not been prepared: run `cobench demo` and `cobench prepare` first")
     source = ROOT / "notebooks" / "02_implementation.ipynb"
-    text = source.read_text(encoding="utf-8").replace('study: str = \\".\\"', f'study: str = \\"{ROOT.as_posix()}\\"')
+    text = source.read_text(encoding="utf-8").replace(
+        'study: str = \\".\\"', f'study: str = \\"{ROOT.as_posix()}\\"'
+    )
     assert ROOT.as_posix() in text
     right, wrong = tmp_path / "right.ipynb", tmp_path / "wrong.ipynb"
     right.write_text(text, encoding="utf-8")

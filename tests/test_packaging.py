@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import runpy
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -49,3 +52,30 @@ def test_no_registry_or_local_path_stands_in_a_lock_file():
     for file in ("requirements.lock", "requirements-test.lock", "environment.yml"):
         text = (ROOT / file).read_text(encoding="utf-8")
         assert "://" not in text and "file:" not in text and "--index-url" not in text
+
+
+def test_an_installed_wheel_lays_out_a_study_with_notebooks(tmp_path):
+    # A district does not live inside this repository: everything `cobench new` needs must be in the wheel.
+    wheels, site = tmp_path / "wheels", tmp_path / "site"
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", wheels, ROOT], check=True)
+    wheel = next(wheels.glob("cobench-*.whl"))
+    subprocess.run([*pip, "install", "--no-deps", "--target", site, wheel], check=True)
+    code = (
+        "import cobench, pathlib, sys; from cobench.new_study import lay_out; lay_out(pathlib.Path('district'));"
+        "from cobench.study import load_study; from cobench.show.wording import say; say('page.reach', 'zh');"
+        "print(pathlib.Path(cobench.__file__).parent.parent, load_study('district').id)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == [str(site), "district"]
+    names = {path.name for path in (tmp_path / "district" / "notebooks").glob("*.ipynb")}
+    assert names == {path.name for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert (tmp_path / "district" / "codebooks" / "parents_v1.toml").exists()
+    assert (site / "cobench" / "run" / "templates" / "style.css").exists()

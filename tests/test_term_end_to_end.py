@@ -37,7 +37,13 @@ def test_the_run_ends_well_and_says_where_the_index_is(term):
 
 def test_every_report_is_there_in_both_languages(term):
     names = {path.stem for path in _reports(term).glob("*.html")}
-    wanted = ["00_summary", "01_data_quality", "02_implementation", "04_effect-home_visit", "04_effect-parent_lecture"]
+    wanted = [
+        "00_summary",
+        "01_data_quality",
+        "02_implementation",
+        "04_effect-home_visit",
+        "04_effect-parent_lecture",
+    ]
     wanted += [f"05_school-{school}" for school in term["world"].tables["schools"]["school"].unique()]
     assert names >= {f"{report}.{language}" for report in wanted for language in ("zh", "en")}
 
@@ -66,7 +72,9 @@ def test_no_name_or_number_of_a_person_reaches_anything_but_private_and_raw(term
         if path.suffix in (".html", ".json"):
             assert not scan_text(re.sub(r"base64,[A-Za-z0-9+/=\s]+", "", text)), path.name
     tables = [pd.read_parquet(path) for path in (folder / "data" / "processed").rglob("*.parquet")]
-    values = {str(v) for frame in tables for c in frame.select_dtypes("str") for v in frame[c].dropna().unique()}
+    values = {
+        str(v) for frame in tables for c in frame.select_dtypes("str") for v in frame[c].dropna().unique()
+    }
     assert not values & rare
     said = term["done"].stdout + term["done"].stderr
     assert not [name for name in rare if name in said]
@@ -126,7 +134,9 @@ def test_another_key_gives_the_same_estimates_and_no_shared_pseudonym(term, tmp_
     assert done.returncode == 0, done.stderr
     ours, theirs = load_study(term["folder"]), load_study(folder)
     pd.testing.assert_frame_equal(
-        store.read_stage(ours, TERM, "estimates"), store.read_stage(theirs, TERM, "estimates"), check_exact=True
+        store.read_stage(ours, TERM, "estimates"),
+        store.read_stage(theirs, TERM, "estimates"),
+        check_exact=True,
     )
     students = [set(store.read_table(study, "students")["student"]) for study in (ours, theirs)]
     assert students[0] and not students[0] & students[1]
@@ -170,7 +180,9 @@ def test_a_misspelt_parameter_exits_2_before_any_kernel_starts(term, tmp_path):
     folder = tmp_path / "demo"
     shutil.copytree(term["folder"], folder, ignore=shutil.ignore_patterns("reports"))
     path = folder / "notebooks" / "00_summary.ipynb"
-    path.write_text(path.read_text(encoding="utf-8").replace("language: str", "langauge: str"), encoding="utf-8")
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("language: str", "langauge: str"), encoding="utf-8"
+    )
     done = cobench(folder, "run")
     assert done.returncode == 2
     assert "language" in done.stderr and "00_summary" in done.stderr

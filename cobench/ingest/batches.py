@@ -181,13 +181,15 @@ def read_file(raw: RawFile, codebook: Codebook | None) -> FileCells:
             found = headers.locate(sheet, wanted, raw.label)
         located.append(found)
         others.append(found.non_data)
-        how.append(found.how if not sheet.name else f"{sheet.name}: {found.how}")
+        how.append(found.how)
     if not located:
         raise IngestError(
             en=f"{raw.label}: no sheet holds a table; check that the right file was sent",
             zh=f"{raw.label}：没有任何工作表含有表格；请检查是否报错了文件",
         )
-    shown = how[0] if len(set(how)) == 1 else "; ".join(how[:3]) + ("; …" if len(how) > 3 else "")
+    # Sheet names stay out: a sheet may be named after a child.
+    kinds = {each: how.count(each) for each in how}
+    shown = "; ".join(each if n == 1 else f"{n} sheets: {each}" for each, n in kinds.items())
     return FileCells(raw, tuple(located), pd.concat(others, ignore_index=True), rows_in, shown)
 
 

@@ -105,13 +105,11 @@ def run_term(
     check_plan(reports)
     if not reports:
         raise RunError(en="no report to run", zh="没有可运行的报告")
-    speak = language or ui_language()
-    console = console or Console()
+    speak, console = language or ui_language(), console or Console()
     started, clock = _now(), time.monotonic()
-    target = study.root / "reports" / term_id
-    earlier = manifests.read_manifest(target / "run.json")
-    kept = _kept(earlier, reports, target) if partial else []
     raw = manifests.input_hashes(study, term_id)
+    earlier = manifests.read_manifest(study.root / "reports" / term_id / "run.json")
+    kept = _kept(earlier, reports, study.root / "reports" / term_id) if partial else []
     context = _context(study, term_id, reports, kept, raw, started)
     work_dir = _work_folder(study, term_id)
     try:
@@ -126,52 +124,83 @@ def run_term(
                 cell_timeout=cell_timeout,
             )
         outcomes = [_gate(outcome, scan, study) for outcome in outcomes]
-        pages = {outcome.report.path: _page_text(outcome, context) for outcome in outcomes}
         _keep_for_analysts(outcomes, study, term_id)
-        entries = _entries(outcomes, pages, kept, study)
-        files = {name: manifests.file_hash(item.source) for name, item in (downloads or {}).items()}
-        manifest = manifests.build_manifest(
-            study, term_id, entries, raw=raw, files=files, started=started, finished=_now()
-        )
-        index = render_index(
-            manifest,
-            context=context,
-            language=study.languages[0],
+        edition = _edition(
+            study,
+            term_id,
+            outcomes,
+            kept,
+            context,
+            raw=raw,
+            started=started,
             schools=schools,
-            downloads={name: item.label for name, item in (downloads or {}).items()},
+            downloads=downloads or {},
         )
-        _check_index(index, scan, study)
-        publish(target, pages, downloads or {}, manifest, index, earlier)
+        _check_index(edition.index, scan, study)
+        publish(study.root / "reports" / term_id, edition, earlier)
     except KeyboardInterrupt:
         console.print(phrase("progress.interrupted")[speak], highlight=False)
         raise
     finally:
         shutil.rmtree(work_dir, ignore_errors=True)
+    target = study.root / "reports" / term_id
     return RunResult(tuple(outcomes), target / "index.html", target / "run.json", time.monotonic() - clock)
 
 
-def publish(
-    target: Path,
-    pages: Mapping[str, str],
+@dataclass(frozen=True)
+class Edition:
+    """All that a run publishes: pages by file name, data files, manifest and index."""
+
+    pages: Mapping[str, str]
+    downloads: Mapping[str, Download]
+    manifest: Mapping[str, Any]
+    index: str
+
+
+def _edition(
+    study: Study,
+    term_id: str,
+    outcomes: Sequence[Outcome],
+    kept: Sequence[dict[str, Any]],
+    context: PageContext,
+    *,
+    raw: Mapping[str, str],
+    started: datetime,
+    schools: pd.DataFrame | None,
     downloads: Mapping[str, Download],
-    manifest: Mapping[str, Any],
-    index: str,
-    earlier: Mapping[str, Any] | None,
-) -> None:
+) -> Edition:
+    pages = {outcome.report.path: _page_text(outcome, context) for outcome in outcomes}
+    manifest = manifests.build_manifest(
+        study,
+        term_id,
+        _entries(outcomes, pages, kept, study),
+        raw=raw,
+        files={name: manifests.file_hash(item.source) for name, item in downloads.items()},
+        started=started,
+        finished=_now(),
+    )
+    labels = {name: item.label for name, item in downloads.items()}
+    index = render_index(
+        manifest, context=context, language=study.languages[0], schools=schools, downloads=labels
+    )
+    return Edition(pages, downloads, manifest, index)
+
+
+def publish(target: Path, edition: Edition, earlier: Mapping[str, Any] | None) -> None:
     """Replace the published term: pages and data one by one, then ``run.json``, then the index.
 
-    Each file is whole at any moment, and the index never links to a page that isn't there: what a former
-    run published and this one doesn't is removed last.
+    Each file is whole at any moment, and the index never links to a page that isn't there: what the run of
+    the manifest ``earlier`` published and this one doesn't is removed last.
     """
     target.mkdir(parents=True, exist_ok=True)
-    for name, html in pages.items():
+    for name, html in edition.pages.items():
         manifests.write_atomically(target / name, html)
-    for name, item in downloads.items():
+    for name, item in edition.downloads.items():
         if item.source.resolve() != (target / name).resolve():
             manifests.write_atomically(target / name, item.source.read_bytes())
-    manifests.write_atomically(target / "run.json", manifests.to_json(manifest))
-    manifests.write_atomically(target / "index.html", index)
-    current = {entry["page"] for entry in manifest["reports"]}
+    manifests.write_atomically(target / "run.json", manifests.to_json(edition.manifest))
+    manifests.write_atomically(target / "index.html", edition.index)
+    current = {entry["page"] for entry in edition.manifest["reports"]}
     for entry in (earlier or {}).get("reports", []):
         name = Path(entry["page"]).name
         if name not in current:

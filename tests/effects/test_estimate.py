@@ -232,6 +232,16 @@ def test_exposure_decided_for_whole_classes_is_said():
     assert check.status == "failed" and "whole classes" in check.text["en"]
 
 
+def test_one_exposed_class_can_not_be_compared_with_the_others():
+    single = FRAME.assign(visit=np.where(FRAME["class_id"] == FRAME["class_id"].iloc[0], "at_home", "none"))
+    design = replace(
+        DESIGN, within=(), subgroups=(), methods=("regress", "aipw", "weighting"), covariates=("lagged",)
+    )
+    rows = estimate_effect(single, design).estimates
+    assert set(rows["status"]) == {"not_estimable"}
+    assert rows["reason"].str.contains("one side has a single group").all()
+
+
 def test_two_dozen_students_in_three_classes_are_few_clusters():
     part = FRAME[FRAME["class_id"].isin(FRAME["class_id"].unique()[:3])]
     design = replace(DESIGN, within=(), subgroups=(), methods=(), primary="regress", covariates=("lagged",))

@@ -41,7 +41,11 @@ def test_a_rare_flag_gets_a_modest_coefficient_though_it_separates():
     flag = np.zeros(400)
     flag[np.flatnonzero(D == 1)[:3]] = 1  # three students of a rare kind, all exposed
     fitted = Logistic().fit(np.column_stack([X, flag]), D)
-    assert 0.1 < fitted.coefficients[-1] < 2.0
+    odds = []
+    for value in (0.0, 1.0):
+        p = fitted.predict_proba(np.column_stack([X[:1], [value]]))[0]
+        odds.append(np.log(p[1] / p[0]))
+    assert 0.1 < odds[1] - odds[0] < 2.0  # a normal prior of SD 1 on the log-odds ratio
 
 
 def test_separated_and_constant_columns_stay_finite():

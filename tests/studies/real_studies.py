@@ -30,7 +30,9 @@ def evaluate(folder: Path, source: Path, raw: Path, term: str, name: str) -> Stu
 
 def fetched(example: str) -> Path:
     """The raw file of an example, fetched by its own script."""
-    spec = importlib.util.spec_from_file_location(f"fetch_{example}", ROOT / "examples" / example / "fetch.py")
+    spec = importlib.util.spec_from_file_location(
+        f"fetch_{example}", ROOT / "examples" / example / "fetch.py"
+    )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.main()
@@ -38,8 +40,8 @@ def fetched(example: str) -> Path:
 
 def estimates_by_effect(study: Study, term: str) -> pd.DataFrame:
     """The term's estimates with the id of the declared effect."""
-    from cobench.stage import design_of
     from cobench.panel import Panel
+    from cobench.stage import design_of
 
     estimates = read_stage(study, term, "estimates")
     panel = Panel(study.term(term), pd.DataFrame(), pd.DataFrame(), pd.DataFrame())

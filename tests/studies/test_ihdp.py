@@ -15,7 +15,9 @@ def rows(tmp_path_factory):
     try:
         raw = fetched("ihdp")
     except subprocess.CalledProcessError as error:
-        pytest.skip(f"the public wheel that holds the IHDP data could not be downloaded: {error.stderr[-200:]!r}")
+        pytest.skip(
+            f"the public wheel that holds the IHDP data could not be downloaded: {error.stderr[-200:]!r}"
+        )
     study = evaluate(tmp_path_factory.mktemp("s") / "ihdp", ROOT / "examples" / "ihdp", raw, TERM, "ihdp.csv")
     return estimates_by_effect(study, TERM)
 

@@ -16,7 +16,9 @@ def rows(tmp_path_factory):
     from pathlib import Path
 
     folder = tmp_path_factory.mktemp("s") / "thp"
-    study = evaluate(folder, Path(__file__).parent / "thp", _with_row_number(tmp_path_factory), TERM, "THP_clean.csv")
+    study = evaluate(
+        folder, Path(__file__).parent / "thp", _with_row_number(tmp_path_factory), TERM, "THP_clean.csv"
+    )
     return estimates_by_effect(study, TERM).set_index("effect")
 
 
