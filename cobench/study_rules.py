@@ -34,6 +34,8 @@ def check_names(study: Study) -> None:
     _check_unique("effects[].id", [effect.id for effect in study.effects])
     for index, effect in enumerate(study.effects):
         _check_effect(study, f"effects[{index}]", effect)
+    if study.release.min_cell < 1:
+        raise not_allowed("release.min_cell", study.release.min_cell, ["1 or more; 10 is usual"])
 
 
 def column_names(table: str) -> tuple[str, ...]:

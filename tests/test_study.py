@@ -214,6 +214,11 @@ SLIPS: dict[str, tuple[Edit, str, tuple[str, ...]]] = {
         "release.min_cell",
         ("a whole number",),
     ),
+    "disclosure control switched off": (
+        lambda d: d["release"].__setitem__("min_cell", 0),
+        "release.min_cell",
+        ("1 or more",),
+    ),
     "text for a date": (
         lambda d: d["terms"][2].__setitem__("landmark", "2025-09-15"),
         "terms[2].landmark",

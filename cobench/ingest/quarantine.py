@@ -62,7 +62,6 @@ QUARANTINE_RULES: dict[str, Text] = {
     "unlisted_event": Text(
         "场次无法识别，请写成 2026-03-20 主题", "the event can't be read; write 2026-03-20 topic"
     ),
-    "duplicate_key": Text("主键重复，请核对", "the key stands twice; check it"),
 }
 
 # Rows that hold no data of their own, by design.

@@ -31,25 +31,46 @@ def tidy_contacts(batch: Batch, ctx: Context) -> Tidy:
     when = terms_of(ctx, dates["value"])
     term = when["value"].fillna(ctx.term.id)
     classes = listed_classes(ctx, term, school["value"], cells["class"])
-    minutes, entered = _parsed(batch, "minutes", parse_minutes), _parsed(batch, "entered_at", parse_time)
     place = pd.DataFrame({"term": term, "school": school["value"], "class_id": classes["value"]})
     children, links = _link_children(ctx, cells.loc[~nil, "student_name"], place)
-    checks = [
-        ("school", school["rule"]),
-        ("date", dates["rule"]),
-        ("date", when["rule"]),
-        ("student_name", blank(cells["student_name"])),
-        ("class", classes["rule"]),
-    ]
     own = [
         ("mode", _required(batch, "mode")),
         ("trigger", _required(batch, "trigger")),
         ("student_name", links["rule"]),
     ]
-    broken = first_faults(cells.index, [*checks, *((name, rule.mask(nil, None)) for name, rule in own)])
+    broken = first_faults(
+        cells.index,
+        [
+            ("school", school["rule"]),
+            ("date", dates["rule"]),
+            ("date", when["rule"]),
+            ("student_name", blank(cells["student_name"])),
+            ("class", classes["rule"]),
+            *((name, rule.mask(nil, None)) for name, rule in own),
+        ],
+    )
+    facts, unread = _facts(batch)
+    sound = ~cells.index.isin(broken["rid"])
+    kept = children[children["rid"].isin(cells.index[sound])]
+    contacts = kept.join(place.join(facts).assign(date=dates["value"]), on="rid")
+    new = contacts[~_held(contacts, ctx.stored["contacts"])]
+    accepted = pd.Index(new["rid"].unique())
+    non_data = [(rid, "student_name", "nil_return") for rid in cells.index[nil & sound]]
+    non_data += [(rid, "student_name", "duplicate") for rid in cells.index[~nil & sound].difference(accepted)]
+    return Tidy(
+        {"contacts": new, "logs": new_logs("contacts", place, ctx)},
+        broken,
+        faults(non_data),
+        pd.concat([cell_faults(name, rules, accepted) for name, rules in unread.items()], ignore_index=True),
+        match_report(place.join(links["by"])[~nil].dropna(subset=["school"]), "contacts", "teacher"),
+    )
+
+
+def _facts(batch: Batch) -> tuple[pd.DataFrame, dict[str, pd.Series]]:
+    """What a contact was, by row, and the rules that its minutes and time of entry break."""
+    minutes, entered = _parsed(batch, "minutes", parse_minutes), _parsed(batch, "entered_at", parse_time)
     facts = pd.DataFrame(
         {
-            "date": dates["value"],
             "mode": _labelled(batch, "mode"),
             "trigger": _labelled(batch, "trigger"),
             "teacher_role": _labelled(batch, "teacher_role"),
@@ -57,32 +78,7 @@ def tidy_contacts(batch: Batch, ctx: Context) -> Tidy:
             "entered_at": pd.to_datetime(entered["value"]),
         }
     )
-    kept = children[~children["rid"].isin(broken["rid"])]
-    contacts = kept.join(place.join(facts), on="rid")
-    new = contacts[~_held(contacts, ctx.stored["contacts"])]
-    repeated = cells.index[~nil & ~cells.index.isin(broken["rid"]) & ~cells.index.isin(new["rid"])]
-    nil_rows = cells.index[nil & ~cells.index.isin(broken["rid"])]
-    entered_rules = entered["rule"].replace(_ENTERED)
-    accepted = pd.Index(new["rid"].unique())
-    return Tidy(
-        {"contacts": new, "logs": new_logs("contacts", place, ctx)},
-        broken,
-        pd.concat(
-            [
-                faults((rid, "student_name", "nil_return") for rid in nil_rows),
-                faults((rid, "student_name", "duplicate") for rid in repeated),
-            ],
-            ignore_index=True,
-        ),
-        pd.concat(
-            [
-                cell_faults("minutes", minutes["rule"], accepted),
-                cell_faults("entered_at", entered_rules, accepted),
-            ],
-            ignore_index=True,
-        ),
-        match_report(place.join(links["by"])[~nil].dropna(subset=["school"]), "contacts", "teacher"),
-    )
+    return facts, {"minutes": minutes["rule"], "entered_at": entered["rule"].replace(_ENTERED)}
 
 
 def new_logs(table: str, place: pd.DataFrame, ctx: Context) -> pd.DataFrame:

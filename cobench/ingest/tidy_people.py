@@ -107,26 +107,14 @@ def tidy_roster(
             ("status", blank(cells["status"]) if "status" in cells else no_values(cells.index)),
         ],
     )
-    rows = pd.DataFrame(
-        {
-            "file": cells["file"],
-            "sheet": cells["sheet"],
-            "row": cells["row"],
-            "student_number": number["value"],
-            "name": cells["student_name"],
-            "name_key": map_unique(cells["student_name"], name_key),
-            "sex": _labelled(batch, "sex"),
-            "birth_month": birth["value"],
-            "term": term.id,
-            "school": school["value"],
-            "class_id": classes["value"],
-            "grade": classes["grade"],
-            "boarding": _labelled(batch, "boarding"),
-            "status": decode_levels(batch, "status") if "status" in cells else "enrolled",
-            "valid_from": pd.Timestamp(term.start),
-            "valid_to": pd.Timestamp(term.end),
-        }
-    )
+    facts = {
+        "student_number": number["value"],
+        "birth_month": birth["value"],
+        "school": school["value"],
+        "class_id": classes["value"],
+        "grade": classes["grade"],
+    }
+    rows = _roster_rows(batch, term).assign(**facts)
     quarantined = rows.index.isin(broken["rid"])
     good = rows[~quarantined]
     content = ["student_number", *_PERSON, "school", "class_id", "boarding", "status"]
@@ -145,6 +133,21 @@ def tidy_roster(
         broken,
         faults((rid, "student_number", "duplicate") for rid in repeated),
         cell_faults("birth_month", birth["rule"], good.index),
+    )
+
+
+def _roster_rows(batch: Batch, term: Term) -> pd.DataFrame:
+    """Place, name and labels of each roster row, enrolled for the whole term."""
+    cells = batch.cells
+    return cells[["file", "sheet", "row"]].assign(
+        name=cells["student_name"],
+        name_key=map_unique(cells["student_name"], name_key),
+        sex=_labelled(batch, "sex"),
+        boarding=_labelled(batch, "boarding"),
+        status=decode_levels(batch, "status") if "status" in cells else "enrolled",
+        term=term.id,
+        valid_from=pd.Timestamp(term.start),
+        valid_to=pd.Timestamp(term.end),
     )
 
 
