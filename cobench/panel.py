@@ -58,9 +58,13 @@ def build_panel(study: Study, term: Term, frames: Mapping[str, pd.DataFrame]) ->
     roster, flow = _roster(frames["enrolments"], frames["students"], term)
     panel = roster.join(_categories(study, frames["memberships"], term, roster.index))
     dated = [_on_landmark(name, panel, term) for name in panel.columns]
+    earlier = [each.id for each in study.terms_until(term.id)[:-1]]
     for treatment in study.treatments.values():
         rows = _exposure_rows(treatment, frames)
         panel = panel.join(_exposure(treatment, rows, frames["logs"], roster, term))
+        silent = _without_earlier_log(treatment, frames["enrolments"], frames["logs"], earlier)
+        history = panel[f"{treatment.id}:history"].astype("float64")
+        panel = panel.assign(**{f"{treatment.id}:history": history.mask(panel.index.isin(silent))})
         dated.append(_on_landmark(f"{treatment.id}:history", panel, term))
     for outcome in study.outcomes.values():
         now = _outcome_values(outcome, frames, term).reindex(panel.index)
@@ -268,6 +272,16 @@ def _exposure(
         },
         index=roster.index,
     )
+
+
+def _without_earlier_log(
+    treatment: Treatment, enrolments: pd.DataFrame, logs: pd.DataFrame, earlier: list[str]
+) -> pd.Index:
+    """Students who sat in a class whose log of an earlier term never came: their history is not known."""
+    arrived = logs.loc[logs["table"] == treatment.from_, ["class_id", "term"]].drop_duplicates()
+    seats = enrolments[enrolments["term"].isin(earlier) & enrolments["status"].isin(ATTENDING)]
+    joined = seats.merge(arrived, on=["class_id", "term"], how="left", indicator=True, validate="m:1")
+    return pd.Index(joined.loc[joined["_merge"] == "left_only", "student"].unique())
 
 
 def _first_level(treatment: Treatment, rows: pd.DataFrame) -> pd.Series:

@@ -181,7 +181,9 @@ def design_of(study: Study, panel: Panel, effect: Effect) -> Design:
     given = effect.assignment
     assignment = None
     if given is not None:
-        assignment = Assignment(given.mechanism, given.unit, tuple(given.strata), given.source)
+        assignment = Assignment(
+            given.mechanism, panel_column(given.unit), tuple(map(panel_column, given.strata)), given.source
+        )
     return Design(
         study=study.id,
         term=panel.term.id,

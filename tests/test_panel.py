@@ -1010,3 +1010,14 @@ def test_a_covariate_named_twice_is_used_once():
     study = _study()
     effect = replace(study.effects[0], adjust=("category:poverty", "category:*", "sex", "sex"))
     assert covariate_columns(study, effect) == ("category:poverty", "category:left_behind", "sex")
+
+
+def test_history_is_missing_where_the_log_of_an_earlier_class_never_came():
+    panel = _panel(
+        enrolments=pd.concat(
+            [_enrolled("a", term="t1"), _enrolled("b", term="t1", school="S2"), _enrolled("a", "b", "n")]
+        ),
+        contacts=[_contact("a", "2024-10-10", term="t1")],
+        logs=pd.concat([_log(CLASS["S1"], term="t1"), _log(CLASS["S1"])]),
+    )
+    assert _by_student(panel, "home_visit:history") == {"a": 1, "b": None, "n": 0}

@@ -133,7 +133,15 @@ def _number_headings(soup: BeautifulSoup) -> tuple[Heading, ...]:
             heading = Heading(f"{sections[-1][0].anchor}-{len(sections[-1][1]) + 1}", text)
             sections[-1][1].append(heading)
         tag["id"] = heading.anchor
+        if len(sections) == 1 and tag.name == "h2" and not _visible_before(tag):
+            tag["class"] = [*tag.get("class", []), "opening"]
     return tuple(Heading(heading.anchor, heading.text, tuple(below)) for heading, below in sections)
+
+
+def _visible_before(tag: Tag) -> bool:
+    """Does anything but hidden code stand above ``tag``."""
+    texts = tag.find_all_previous(string=lambda text: bool(text.strip()))
+    return bool(tag.find_all_previous("img")) or any(not text.find_parent(class_="code") for text in texts)
 
 
 def _box_tables(soup: BeautifulSoup, label: str) -> None:

@@ -41,6 +41,7 @@ def check_font() -> tuple[bool, Text]:
     """Does a figure with Chinese text draw characters and not boxes."""
     try:
         import pylopdf_fonts_zh_cn
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
         from matplotlib.font_manager import FontProperties
 
@@ -49,7 +50,7 @@ def check_font() -> tuple[bool, Text]:
             warnings.simplefilter("always")
             figure = Figure(figsize=(1, 1))
             figure.text(0.1, 0.5, "家访成效", fontproperties=font)
-            figure.canvas.draw()
+            FigureCanvasAgg(figure).draw()
         missing = any("missing from" in str(warning.message) for warning in caught)
     except (ImportError, OSError, RuntimeError):
         missing = True

@@ -88,6 +88,7 @@ def describe_outcome(outcome: Outcome, page: str, study: Study, finished: dateti
         "about": {"zh": report.about.zh, "en": report.about.en} if report.about else None,
         "each": report.each,
         "member": report.member,
+        "order": report.order,
         "notebook": relative(report.notebook, study.root),
         "notebook_sha256": file_hash(report.notebook),
         "parameters": _parameters(report, study),

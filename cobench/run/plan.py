@@ -25,7 +25,7 @@ class Report:
 
     ``id`` is shared by the languages (``04_effect-home_visit``); ``path`` is the page's file name in
     ``reports/<term>/``; ``each`` and ``member`` say over what the notebook is repeated, and for which one;
-    ``about`` is a sentence for the index.
+    ``about`` is a sentence for the index, ``order`` the notebook's place there.
     """
 
     id: str
@@ -37,6 +37,7 @@ class Report:
     each: str | None = None
     member: str | None = None
     about: Text | None = None
+    order: int = 0
 
     @property
     def kind(self) -> str:
@@ -189,7 +190,8 @@ def _report(
     if declared.each:
         parameters[declared.each] = member
         slot = "{" + declared.each + "}"
-        title = Text(title.zh.replace(slot, label.zh), title.en.replace(slot, label.en))
+        english = title.en.replace(slot, label.en)
+        title = Text(title.zh.replace(slot, label.zh), english[:1].upper() + english[1:])
     return Report(
         id=report_id,
         notebook=declared.notebook,
@@ -200,6 +202,7 @@ def _report(
         each=declared.each,
         member=member,
         about=declared.about,
+        order=declared.order,
     )
 
 

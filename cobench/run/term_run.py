@@ -323,4 +323,6 @@ def _entries(
     fresh = [manifests.describe_outcome(o, pages[o.report.path], study, finished) for o in outcomes]
     if not kept:
         return fresh
-    return sorted([*fresh, *kept], key=lambda entry: (entry["id"], entry["language"] != "zh"))
+    return sorted(
+        [*fresh, *kept], key=lambda entry: (entry.get("order", 0), entry["id"], entry["language"] != "zh")
+    )

@@ -26,6 +26,10 @@ METHOD_COLUMNS = [
     "outcome", "contrast", "population", "method", "estimand", "estimate", "std_error", "conf_low", "conf_high",
     "p_adjusted", "n_treated", "n_obs", "n_clusters", "ess", "se_type", "role", "evidence",
 ]  # fmt: skip
+BALANCE_VALUES = (
+    "mean_treated", "mean_control", "mean_treated_after", "mean_control_after", "smd_before", "smd_after", "g_before",
+    "g_after", "wwc_before", "wwc_after",
+)  # fmt: skip
 CHECK_ORDER = {"failed": 0, "errored": 1, "passed": 2, "not_applicable": 3}
 
 
@@ -70,7 +74,7 @@ def selection(desk: Desk, treatment: str) -> Displayed:
         return paragraph(desk.say("page.no_covariates"))
     columns = ["covariate", "mean_treated", "mean_control", "smd_before"]
     return paragraph(desk.say("page.selection")) + table(
-        release_aggregate(frame[columns], about="design"),
+        released_balance(desk, frame, _main_effect(desk, treatment)).pick(columns),
         language=desk.language,
         labels=_covariate_labels(desk, treatment),
         caption=desk.say(
@@ -87,8 +91,11 @@ def love(desk: Desk, treatment: str) -> Figure | Displayed:
     own = _worst_contrast(_balance(desk, treatment))
     if not len(own):
         return paragraph(desk.say("page.no_covariates"))
+    released = released_balance(desk, own, _main_effect(desk, treatment))
     return love_plot(
-        release_aggregate(own[["covariate", "smd_before", "smd_after"]], about="design"),
+        released.pick(["covariate", "smd_before", "smd_after"]).where(
+            lambda shown: shown["smd_before"].notna()
+        ),
         language=desk.language,
         labels=_covariate_labels(desk, treatment),
         title=desk.say(
@@ -107,7 +114,7 @@ def balance(desk: Desk, treatment: str) -> Displayed:
         return paragraph(desk.say("page.no_covariates"))
     columns = ["covariate", "kind", "smd_before", "smd_after", "wwc_before", "wwc_after"]
     return table(
-        release_aggregate(frame[columns], about="design"),
+        released_balance(desk, frame, _main_effect(desk, treatment)).pick(columns),
         language=desk.language,
         labels=_covariate_labels(desk, treatment),
         caption=desk.say(
@@ -216,12 +223,12 @@ def flow(desk: Desk, treatment: str) -> Displayed:
     frame = _of_main_effect(desk, treatment, "flow")
     if not len(frame):
         return paragraph(desk.say("page.no_flow"))
-    frame = frame.assign(step=frame[f"text_{desk.language}"])[["contrast", "step", "n", "dropped"]]
+    parts = [
+        without_small_steps(own, f"text_{desk.language}", desk.min_cell)
+        for _, own in frame.groupby("contrast", sort=False)
+    ]
     released = release_table(
-        frame.astype({"n": "float64", "dropped": "float64"}).reset_index(drop=True),
-        counts="n",
-        values=["dropped"],
-        min_cell=desk.min_cell,
+        pd.concat(parts, ignore_index=True), counts="n", values=["dropped"], min_cell=desk.min_cell
     )
     return table(
         released,
@@ -229,6 +236,33 @@ def flow(desk: Desk, treatment: str) -> Displayed:
         labels=_covariate_labels(desk, treatment),
         caption=desk.say("page.flow", outcome=_main_outcome(desk, treatment)),
     )
+
+
+def without_small_steps(flow: pd.DataFrame, text: str, min_cell: int) -> pd.DataFrame:
+    """Sample flow in which no step leaves out fewer than ``min_cell`` students: small steps join the next.
+
+    Hiding the small number alone would do nothing, as it is the difference of the two beside it.
+
+    Returns
+    -------
+    DataFrame
+        ``contrast, step, n, dropped``.
+    """
+    rows: list[dict] = []
+    for row in flow.to_dict("records"):
+        step = {
+            "contrast": row["contrast"],
+            "step": row[text],
+            "n": float(row["n"]),
+            "dropped": float(row["dropped"]),
+        }
+        small = rows and 0 < rows[-1]["dropped"] < min_cell
+        ends_small = rows and 0 < step["dropped"] < min_cell and row["n"] == flow["n"].iloc[-1]
+        if small or (ends_small and rows[-1]["dropped"] > 0):
+            step["step"] = f"{rows[-1]['step']}; {step['step']}"
+            step["dropped"] += rows.pop()["dropped"]
+        rows.append(step)
+    return pd.DataFrame(rows)
 
 
 def downloads(desk: Desk, treatment: str) -> Displayed:
@@ -260,6 +294,35 @@ def _of_main_effect(desk: Desk, treatment: str, name: str) -> pd.DataFrame:
 
 def _balance(desk: Desk, treatment: str) -> pd.DataFrame:
     return _of_main_effect(desk, treatment, "balance")
+
+
+def released_balance(desk: Desk, balance: pd.DataFrame, effect: Effect) -> Released:
+    """A balance table without means that would tell of fewer than ten students.
+
+    The mean of a yes-no covariate times the size of its group is a count of students; where it, or its
+    complement, is below the threshold in either group, the row's means and differences are hidden.
+    """
+    rows = desk.derived("estimates")
+    design_rows = rows[(rows["treatment"] == effect.treatment) & (rows["outcome"] == effect.outcome)]
+    n_treated = balance["contrast"].map(design_rows.groupby("contrast")["n_treated"].min()).astype("float64")
+    n_compared = (
+        balance["contrast"]
+        .map((design_rows["n_obs"] - design_rows["n_treated"]).groupby(design_rows["contrast"]).min())
+        .astype("float64")
+    )
+    binary = balance["kind"] == "raw_difference"
+    counts = pd.DataFrame(
+        {
+            "treated_yes": (balance["mean_treated"] * n_treated).where(binary, n_treated),
+            "treated_no": ((1 - balance["mean_treated"]) * n_treated).where(binary, n_treated),
+            "compared_yes": (balance["mean_control"] * n_compared).where(binary, n_compared),
+            "compared_no": ((1 - balance["mean_control"]) * n_compared).where(binary, n_compared),
+        }
+    ).round()
+    values = [name for name in BALANCE_VALUES if name in balance]
+    return release_table(
+        balance.assign(**counts), counts=list(counts), values=values, min_cell=desk.min_cell
+    ).pick(list(balance.columns))
 
 
 def _worst_contrast(balance: pd.DataFrame) -> pd.DataFrame:

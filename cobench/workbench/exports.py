@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cobench.release import Released, release_aggregate, release_table, write_workbook
+from cobench.release import Released, release_table, write_workbook
+from cobench.release.stacking import stacked
 from cobench.show import say
 from cobench.show.wording import has
 from cobench.workbench import implementation
 from cobench.workbench.desk import Desk
+from cobench.workbench.effect import released_balance
 from cobench.workbench.summary import school_overview
 
 __all__ = ["released_tables", "school_overview", "write_tables_workbook"]
@@ -18,8 +20,13 @@ def released_tables(desk: Desk) -> dict[str, Released]:
     """The term's main tables by sheet name, all released."""
     tables = {"estimates": desk.effects()}
     balance = desk.derived("balance")
-    if len(balance):
-        tables["balance"] = release_aggregate(balance, about="design")
+    parts = [
+        released_balance(desk, balance[balance["effect"] == effect.id].reset_index(drop=True), effect)
+        for effect in desk.study.effects_in(desk.term.id)
+        if (balance["effect"] == effect.id).any()
+    ]
+    if parts:
+        tables["balance"] = stacked(*parts)
     if desk.has("standards"):
         tables["standards"] = implementation.standards_released(desk)
         tables["reach"] = implementation.reach_released(desk, desk.derived("reach"), "school")

@@ -17,7 +17,7 @@ def study(tmp_path):
     folder = study.root / "notebooks"
     notebook(folder / "05_school.ipynb", declared={"each": "school", "order": 5})
     notebook(folder / "00_summary.ipynb", declared={"about": {"zh": "两分钟", "en": "two minutes"}})
-    title = {"zh": "{treatment}的成效", "en": "Effect of {treatment}"}
+    title = {"zh": "{treatment}的成效", "en": "{treatment}: the effect"}
     notebook(folder / "04_effect.ipynb", declared={"each": "treatment", "order": 4, "title": title})
     notebook(folder / "draft_mine.ipynb", declared=None)
     notebook(folder / "_scratch.ipynb", declared=None)
@@ -41,7 +41,8 @@ def test_a_report_gets_its_parameters_and_title(study):
     assert summary.about["en"] == "two minutes"
     effect = next(r for r in planned(study, treatments=TREATMENTS) if r.kind == "04_effect")
     assert effect.parameters["treatment"] == "home_visit"
-    assert effect.title == Text("家访的成效", "Effect of home visits")
+    assert effect.order == 4
+    assert effect.title == Text("家访的成效", "Home visits: the effect")
 
 
 def test_ids_alone_serve_as_labels(study):
@@ -51,7 +52,7 @@ def test_ids_alone_serve_as_labels(study):
     assert [report.path for report in reports] == [
         "00_summary.en.html", "04_effect-home_visit.en.html", "05_school-S01.en.html",
     ]  # fmt: skip
-    assert reports[1].title.en == "Effect of home_visit"
+    assert reports[1].title.en == "Home_visit: the effect"
 
 
 @pytest.mark.parametrize(

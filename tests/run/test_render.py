@@ -158,6 +158,12 @@ def test_headings_make_the_contents_and_every_link_arrives():
     assert soup.find(class_="contents")["aria-label"] == "Contents"
 
 
+def test_a_section_that_opens_the_page_bears_no_rule_above_it():
+    assert rendered(shown(), new_markdown_cell("## First")).find("h2")["class"] == ["opening"]
+    assert not rendered(new_markdown_cell("text\n\n## First")).find("h2").has_attr("class")
+    assert not rendered(shown(figure()), new_markdown_cell("## First")).find("h2").has_attr("class")
+
+
 def test_a_page_with_one_section_has_no_contents():
     assert rendered(new_markdown_cell("## Only")).find(class_="contents") is None
 
@@ -243,6 +249,7 @@ def test_active_content_is_removed(html):
     assert "bad()" not in str(rendered(shown(html_output(html))).main)
 
 
+@pytest.mark.filterwarnings("ignore:Your element with mimetype")
 def test_errors_warnings_widgets_and_scripts_are_never_rendered():
     soup = rendered(
         shown(

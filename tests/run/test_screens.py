@@ -74,7 +74,7 @@ def test_the_index_changes_language_in_the_browser(browse, finished):
     chinese, english = browse(index, "--dump-dom"), browse(index, "--dump-dom", fragment="#en")
     assert '<html lang="zh-CN">' in chinese and '<html lang="en">' in english
     assert "<title>Small District &lt;evaluation&gt; · Spring term</title>" in english
-    assert "显示 10 / 10" in chinese and "10 of 10 shown" in english
+    assert "显示 9 / 9" in chinese and "9 of 9 shown" in english
 
 
 def test_a_report_fits_a_phone_without_sideways_scrolling(browse, finished, tmp_path):

@@ -141,18 +141,18 @@ def test_no_report_to_run_is_an_error(tmp_path):
 
 def test_a_later_run_of_some_reports_keeps_the_others_and_clears_what_is_settled(tmp_path):
     study = make_study(tmp_path)
-    good = notebook(study.root / "notebooks" / "00_good.ipynb", "1")
-    bad = notebook(study.root / "notebooks" / "10_bad.ipynb", "1 / 0")
+    good = notebook(study.root / "notebooks" / "00_good.ipynb", "1", declared={"order": 2})
+    bad = notebook(study.root / "notebooks" / "10_bad.ipynb", "1 / 0", declared={"order": 1})
     first, _ = run(study, planned(study, languages=("en",)))
     assert first.exit_code == 1
     reports, failed = study.root / "reports" / TERM, study.root / "private" / "failed" / TERM
     kept = (reports / "00_good.en.html").read_bytes()
-    notebook(bad, "1 / 1")
+    notebook(bad, "1 / 1", declared={"order": 1})
     second, _ = run(study, planned(study, languages=("en",), only=["10_bad"]), partial=True)
     assert second.exit_code == 0 and list(failed.iterdir()) == []
     manifest = manifests.read_manifest(reports / "run.json")
     assert [(e["id"], e.get("carried_over", False)) for e in manifest["reports"]] == [
-        ("00_good", True), ("10_bad", False),
+        ("10_bad", False), ("00_good", True),
     ]  # fmt: skip
     assert (reports / "00_good.en.html").read_bytes() == kept
     index = (reports / "index.html").read_text(encoding="utf-8")

@@ -25,7 +25,13 @@ def test_both_languages_of_a_phrase_have_text_and_the_same_slots(key, text):
 def test_every_phrase_is_used_somewhere():
     sources = [*TEMPLATES.parent.glob("*.py"), *TEMPLATES.rglob("*.j2")]
     used = "\n".join(path.read_text(encoding="utf-8") for path in sources)
-    unused = [key for key, _ in PHRASES if not re.search(rf"\b{key.split('.')[1].split('_')[0]}", used)]
+    # Keys put together at run time: by state, by language, by check, by column.
+    composed = re.compile(r"placeholder\.|index\.in_|index\.(visit|lecture|standards)|doctor\.")
+    unused = [
+        key
+        for key, _ in PHRASES
+        if not composed.match(key) and not re.search(rf"\b{key.split('.')[1]}\b", used)
+    ]
     assert unused == []
 
 
