@@ -235,6 +235,7 @@ def flow(desk: Desk, treatment: str) -> Displayed:
         language=desk.language,
         labels=_covariate_labels(desk, treatment),
         caption=desk.say("page.flow", outcome=_main_outcome(desk, treatment)),
+        formats={"dropped": "count"},
     )
 
 
@@ -303,7 +304,10 @@ def released_balance(desk: Desk, balance: pd.DataFrame, effect: Effect) -> Relea
     complement, is below the threshold in either group, the row's means and differences are hidden.
     """
     rows = desk.derived("estimates")
-    design_rows = rows[(rows["treatment"] == effect.treatment) & (rows["outcome"] == effect.outcome)]
+    asked = (rows["treatment"] == effect.treatment) & (rows["outcome"] == effect.outcome)
+    population = effect.population.en if effect.population else "all"
+    asked &= rows["population"].str.split(":on_support").str[0] == population
+    design_rows = rows[asked & summary.everybody(rows) & (rows["method"] == effect.primary)]
     n_treated = balance["contrast"].map(design_rows.groupby("contrast")["n_treated"].min()).astype("float64")
     n_compared = (
         balance["contrast"]

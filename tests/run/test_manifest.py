@@ -2,12 +2,15 @@ import getpass
 import hashlib
 import json
 import platform
+from datetime import datetime
 
 import pytest
-from throwaway import TERM, make_study
+from throwaway import TERM, make_study, notebook, planned
 
+from cobench.run.execute import Outcome
 from cobench.run.manifest import (
     combined_hash,
+    describe_outcome,
     input_hashes,
     read_manifest,
     relative,
@@ -60,6 +63,15 @@ def test_the_manifest_says_nothing_of_the_machine_or_its_user(finished, manifest
     assert not [each for each in strings if each.startswith(("/", "~", "\\")) or ":\\" in each]
     words = {word for each in strings for word in each.replace("/", " ").split()}
     assert not {getpass.getuser(), platform.node()} & words
+
+
+def test_a_study_given_by_its_full_path_is_recorded_as_here(tmp_path):
+    study = make_study(tmp_path)
+    notebook(tmp_path / "notebooks" / "00_good.ipynb")
+    report = planned(study, study_root=tmp_path)[0]
+    assert report.parameters["study"] == str(tmp_path)
+    entry = describe_outcome(Outcome(report, "ok", 1.0), "<html>", study, datetime.now())
+    assert entry["parameters"]["study"] == "." and entry["notebook"] == "notebooks/00_good.ipynb"
 
 
 def _strings(value):

@@ -65,7 +65,8 @@ def draw(metadata):
 """
 
 TABLE = """
-display(HTML("<table><caption>Visits</caption><tr><th>a</th></tr><tr><td onclick='alert(1)'>1</td></tr></table>"
+wide = "".join(f"<th>a wide column {number}</th>" for number in range(12))
+display(HTML(f"<table><caption>Visits</caption><tr>{wide}</tr><tr><td onclick='alert(1)'>1</td></tr></table>"
              "<script>alert('injected')</script>"))
 print("<script>alert('printed')</script> <b>bold</b>")
 import sys
