@@ -166,6 +166,9 @@ def estimate_declared(study: Study, panel: Panel, effect: Effect) -> EffectResul
         if isinstance(error, StudyFileError):
             raise
         return not_estimable_result(design, error.en, error.zh)
+    for column in _never_before(effect):
+        history = frame[f"{effect.treatment}:history"]
+        frame = frame.assign(**{column: (history == 0).astype("object").where(history.notna())})
     levels = [treatment.reference, *(level.id for level in treatment.levels if level.use == "contrast")]
     known = frame[effect.treatment].isin(levels)
     excluded = frame[effect.treatment].notna() & ~known
@@ -201,12 +204,17 @@ def design_of(study: Study, panel: Panel, effect: Effect) -> Design:
         cluster=panel_column(effect.cluster) if effect.cluster else None,
         se_type=effect.se_type,
         assignment=assignment,
-        subgroups=tuple(panel_column(name) for name in effect.subgroups),
+        subgroups=(*map(panel_column, effect.subgroups), *_never_before(effect)),
         population=effect.population.en if effect.population else "all",
         smallest_of_interest=effect.smallest_of_interest,
         replication_only=effect.replication_only,
         seed=study.seed,
     )
+
+
+def _never_before(effect: Effect) -> tuple[str, ...]:
+    """Column that splits students by whether they had the treatment before; last term's outcome carries it."""
+    return (f"{effect.treatment}:never_before",) if effect.history == "required" else ()
 
 
 def _results(

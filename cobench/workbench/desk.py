@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from cobench import store
+from cobench.declared import Text
 from cobench.effects.estimates import COLUMNS as ESTIMATE_COLUMNS
 from cobench.effects.reasons import reason_in
 from cobench.errors import StageMissingError
@@ -57,6 +58,11 @@ def open_study(path: str | Path = ".", term: str = NEWEST, language: str = "zh")
 def together(parts: Iterable[Displayed]) -> Displayed:
     """Several pieces of a page as one."""
     return reduce(operator.add, parts)
+
+
+def _before(label: Text, never: bool) -> dict[str, str]:
+    key = "page.never_before" if never else "page.some_before"
+    return {language: say(key, language, treatment=label[language]) for language in ("zh", "en")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +152,11 @@ class Desk:
             standard={each.id: each.label for each in bundled_standards()},
             school=named,
             population=populations,
+            subgroup={
+                f"{name}:never_before={answer}": _before(each.label, answer == "true")
+                for name, each in self.study.treatments.items()
+                for answer in ("true", "false")
+            },
         )
 
     @cached_property

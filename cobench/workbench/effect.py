@@ -160,13 +160,16 @@ def methods(desk: Desk, treatment: str) -> Displayed:
 
 
 def subgroups(desk: Desk, treatment: str) -> Figure | Displayed:
-    """Declared subgroups by the primary method; exploratory."""
+    """Declared subgroups of the first effect that has any, by its primary method; exploratory.
+
+    The other outcomes' subgroups are in the page's downloads.
+    """
     released = desk.effects(treatment).where(lambda frame: ~summary.everybody(frame))
     if not len(released):
         return paragraph(desk.say("page.no_subgroups"))
-    return forest_plot(
-        released.sorted(["outcome", "contrast", "subgroup"]), language=desk.language, labels=desk.labels
-    )
+    first = released.frame["outcome"].iloc[0]
+    shown = released.where(lambda frame: frame["outcome"] == first)
+    return forest_plot(shown, language=desk.language, labels=desk.labels)
 
 
 def checks(desk: Desk, treatment: str) -> Displayed:
