@@ -138,7 +138,7 @@ class Desk:
             _method=rows["method"].map({name: rank for rank, name in enumerate(METHOD_ORDER)}).fillna(9),
         )
         order = ranked.sort_values(
-            ["_outcome", "population", "_contrast", "subgroup", "_method"], kind="stable"
+            ["_outcome", "_contrast", "subgroup", "population", "_method"], kind="stable"
         )
         return rows.loc[order.index].reset_index(drop=True)
 
