@@ -77,7 +77,8 @@ def test_formulas_are_disarmed(text):
     assert safe_cell(text) == f"'{text}"
 
 
-@given(st.lists(any_text, min_size=1, max_size=5))
+# A frame can't hold a lone surrogate: pyarrow refuses it before cobench sees it.
+@given(st.lists(st.text(max_size=40), min_size=1, max_size=5))
 def test_csv_reads_back_as_the_safe_cells(texts):
     released = release_aggregate(pd.DataFrame({"n": range(len(texts)), "rule": texts}), about="rules")
     rows = list(csv.reader(io.StringIO(csv_text(released), newline="")))
