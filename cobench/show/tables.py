@@ -13,7 +13,7 @@ from cobench.show.displayed import Displayed
 from cobench.show.labels import Labels
 from cobench.show.lines import breadth
 from cobench.show.sentences import evidence_badge, reason_text
-from cobench.show.wording import MINUS, decimals, number, p_text, say
+from cobench.show.wording import decimals, number, p_text, say, typeset
 
 Format = str | Callable[[object], str]
 
@@ -156,7 +156,7 @@ def _formatted(value: object, form: Format, name: str, labels: Labels, language:
         return number(100 * float(value), 1 if form == "percent1" else 0)
     if form in ("count", "signed"):
         return number(float(value), 0 if form == "count" else 2, signed=form == "signed")
-    return format(float(value), form).replace("-", MINUS)
+    return typeset(format(float(value), form))
 
 
 def _mark(mark: str, form: Format, min_cell: int | None) -> str:

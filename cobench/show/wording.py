@@ -75,7 +75,11 @@ def number(value: float, digits: int = 2, *, signed: bool = False) -> str:
     """``value`` with a true minus sign and ``digits`` decimals; never ``-0.00``."""
     if not math.isfinite(value):
         return "–"
-    text = f"{value:+,.{digits}f}" if signed else f"{value:,.{digits}f}"
+    return typeset(f"{value:+,.{digits}f}" if signed else f"{value:,.{digits}f}")
+
+
+def typeset(text: str) -> str:
+    """A formatted number with a true minus sign, and none before a zero."""
     if not text.strip("+-0.,"):
         text = text.lstrip("+-")
     return text.replace("-", MINUS)
