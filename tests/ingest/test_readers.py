@@ -3,6 +3,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import zipfile
+from functools import cache
 
 import numpy as np
 import openpyxl
@@ -18,7 +19,9 @@ from cobench.ingest.readers import BOOL, DATE, EMPTY, ERROR, NUMBER, TEXT, read_
 SLOW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
+@cache
 def _book() -> bytes:
+    """A workbook, made once: xlsxwriter stores the time, so two of them may differ in size."""
     buffer = io.BytesIO()
     with xlsxwriter.Workbook(buffer) as book:
         sheet = book.add_worksheet("三年级")
