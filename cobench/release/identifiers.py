@@ -90,7 +90,7 @@ def scan_text(text: str, *, names: Collection[str] = (), exclude: Collection[str
 def scan_html(page: str, *, names: Collection[str] = (), exclude: Collection[str] = ()) -> list[Finding]:
     """Search a finished page: its text as a reader sees it, and its source (attributes, scripts, comments).
 
-    Entities and ``\\uXXXX`` escapes are resolved, and inline tags do not break a word. Offsets are those of
+    Entities and ``\\u4e2d``-like escapes are resolved, and inline tags do not break a word. Offsets are those of
     the text without tags where the identifier is visible, lines those of the source.
     """
     source = _UNICODE_ESCAPE.sub(lambda match: chr(int(match[1], 16)), html.unescape(page))
