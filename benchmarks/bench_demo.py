@@ -26,6 +26,8 @@ from cobench.study import Study, load_study
 
 ROOT = Path(__file__).resolve().parent.parent
 EFFECT = "home_visit-math"
+# Coverage of 95 % is known to 1.1 points with 400 districts; 200 leave 1.5 and ranked one contrast at 91 %.
+SEEDS = 400
 
 
 def one_seed(seed: int) -> pd.DataFrame:
@@ -98,7 +100,7 @@ def run(seeds: range, jobs: int = 2) -> pd.DataFrame:
 
 
 def main() -> None:
-    n_seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    n_seeds = int(sys.argv[1]) if len(sys.argv) > 1 else SEEDS
     began = time.monotonic()
     table = summarise(run(range(1, n_seeds + 1)))
     print(table.round(4).to_string())

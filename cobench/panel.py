@@ -116,7 +116,7 @@ def panel_from_source(study: Study, term: Term, source: Source, rows: pd.DataFra
     ]
     dated = list({row["column"]: row for row in dated}.values())
     frame = in_content_order(panel.assign(term=term.id))
-    flow = pd.DataFrame([("rows read", len(frame))], columns=FLOW)
+    flow = pd.DataFrame([("rows_read", len(frame))], columns=FLOW)
     return Panel(term, frame, pd.DataFrame(dated, columns=MEASURED), flow)
 
 
@@ -210,9 +210,9 @@ def _roster(
     once = present[~twice]
     flow = pd.DataFrame(
         [
-            ("listed on a roster", listed["student"].nunique()),
-            ("enrolled on the landmark", present["student"].nunique()),
-            ("in one class only", len(once)),
+            ("on_roster", listed["student"].nunique()),
+            ("at_landmark", present["student"].nunique()),
+            ("in_one_class", len(once)),
         ],
         columns=FLOW,
     )

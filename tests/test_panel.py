@@ -356,9 +356,9 @@ def test_the_panel_holds_who_is_enrolled_on_the_landmark():
     panel = _panel(enrolments=enrolments)
     assert set(panel.frame["student"]) == {"stays", "came", "ended_on_it"}
     assert panel.flow.values.tolist() == [
-        ["listed on a roster", 7],
-        ["enrolled on the landmark", 3],
-        ["in one class only", 3],
+        ["on_roster", 7],
+        ["at_landmark", 3],
+        ["in_one_class", 3],
     ]
 
 
@@ -938,7 +938,7 @@ def test_in_a_study_of_one_table_the_reference_is_what_reference_where_says_and_
     assert levels.drop(4).to_dict() == {1: "weekly", 2: "some", 3: "usual_care", 5: "usual_care"}
     assert pd.isna(levels[4])
     assert set(panel.frame["term"]) == {"only"}
-    assert panel.flow.values.tolist() == [["rows read", 5]]
+    assert panel.flow.values.tolist() == [["rows_read", 5]]
 
 
 def test_in_a_study_of_one_table_outcomes_come_from_their_columns_and_are_standardised_as_declared():

@@ -127,7 +127,7 @@ class Conservation:
             raise ConservationError(
                 en=f"{self.file}: accepted + quarantined + non-data is not the rows read ({parts}); "
                 "nothing was stored; please report this file's layout",
-                zh=f"{self.file}：采用 + 隔离 + 非数据 与读入行数不符（{parts}）；未写入任何内容；请反馈该文件的版式",
+                zh=f"{self.file}：采用 + 搁置 + 非数据 与读入行数不符（{parts}）；未写入任何内容；请反馈该文件的版式",
             )
         return self
 
