@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cobench.ingest.columns import column, factor
+from cobench.ingest.numbers import CHECK_CHARACTERS, WEIGHTS, checksum_fits
 from cobench.ingest.text import clean_text
 
 
@@ -314,14 +315,9 @@ def parse_mark(text: str) -> Parsed:
 
 # ---- student numbers -------------------------------------------------------------------------------
 
-_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-_CHECK_CHARACTERS = "10X98765432"
-
-
-def checksum_fits(number: str) -> bool:
-    """Whether the last of 18 characters is the check character (ISO 7064 mod 11-2, GB 11643-1999)."""
-    total = sum(weight * int(digit) for weight, digit in zip(_WEIGHTS, number[:17], strict=True))
-    return _CHECK_CHARACTERS[total % 11] == number[17]
+# A spreadsheet keeps 15 significant digits: a text of 18 that ends in three zeros went through one, and so did
+# 1.10101E+17, 110101201503010.0 and 110,101,201,503,010,000.
+_WAS_A_NUMBER = re.compile(r"\d{15}000(?:\.0*)?|\d+\.0*|[GJL]?\d(?:[.,]\d+)?E\+?\d+|\d{1,3}(?:,\d{3}){4,}(?:\.0*)?")
 
 
 def parse_student_number(text: str, *, numeric: bool = False) -> Parsed:
@@ -332,8 +328,7 @@ def parse_student_number(text: str, *, numeric: bool = False) -> Parsed:
     number = re.sub(r"\s+", "", clean_text(text)).lstrip("'`‘’").upper()
     if not number:
         return Parsed(rule="blank_required")
-    # A spreadsheet keeps 15 significant digits; an 18-digit text that ends in three zeros went through one.
-    if numeric or re.fullmatch(r"\d{15}000", number) or re.fullmatch(r"[GJL]?\d(?:\.\d+)?E\+?\d+", number):
+    if numeric or _WAS_A_NUMBER.fullmatch(number):
         return Parsed(rule="destroyed_number")
     if not re.fullmatch(r"[GJL]\d{17}[0-9X]", number):
         return Parsed(rule="malformed_number")
@@ -363,7 +358,7 @@ def _well_formed(texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if well_formed.any():
         joined = "".join(texts[well_formed]).encode("ascii")
         characters = np.frombuffer(joined, dtype=np.uint8).reshape(-1, 19)
-        total = (characters[:, 1:18] - 48).astype(np.int32) @ np.array(_WEIGHTS, dtype=np.int32)
-        checks = np.frombuffer(_CHECK_CHARACTERS.encode("ascii"), dtype=np.uint8)
+        total = (characters[:, 1:18] - 48).astype(np.int32) @ np.array(WEIGHTS, dtype=np.int32)
+        checks = np.frombuffer(CHECK_CHARACTERS.encode("ascii"), dtype=np.uint8)
         fits[well_formed] = (characters[:, 0] != ord("G")) | (checks[total % 11] == characters[:, 18])
     return well_formed, fits
