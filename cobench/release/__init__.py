@@ -12,9 +12,11 @@ from cobench.release.disclosure import (
 )
 from cobench.release.escape import csv_text, escape_html, safe_cell
 from cobench.release.identifiers import Finding, scan_html, scan_text
+from cobench.release.structure import Counted
 from cobench.release.xlsx import write_workbook
 
 __all__ = [
+    "Counted",
     "Finding",
     "Released",
     "Rules",

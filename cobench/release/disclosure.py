@@ -171,8 +171,9 @@ def release_estimates(
         draft.hide(column, small & true[column].notna(), "n")
         draft.hide(column, beside & true[column].notna(), "x")
     known = ~small & ~beside & ~estimated.rows_of(true, tuple(planned))
-    found = suppress(system([estimated.registered(true, known, min_cell, title)], min_cell))
-    known &= ~estimated.rows_of(true, found.hide)
+    if not ledger.planning():
+        found = suppress(system([estimated.registered(true, known, min_cell, title)], min_cell))
+        known &= ~estimated.rows_of(true, found.hide)
     for column in [c for c in estimated.SIZES if c in true]:
         draft.hide(column, ~known & true[column].notna(), "x")
     ledger.record(estimated.registered(true, known, min_cell, title))

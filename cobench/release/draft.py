@@ -97,6 +97,9 @@ class Draft:
         """Hide further counts until no small one can be worked out; keep the totals that may be printed."""
         book = _Book(self, shares or {}, adds_up or {}, nested, margins, falling)
         book.hide(book.planned())
+        if ledger.planning():
+            ledger.record(book.registered(counts))
+            return
         found = suppress(system([book.registered(counts)], self.min_cell))
         if found.exposed:
             raise ReleaseError(
@@ -174,6 +177,7 @@ class _Book:
             sums += self._sums(whole, (part,), shown, rest=f"only without {part}", all_of_it=True)
         if self.falling:
             sums += [each for column in counts for each in self._falls(column, shown)]
+        sums += self._within(shown)
         for column in counts:
             shown |= self._margins(column)
         return Registered(self.draft.title, tuple(shown.values()), tuple(sums))
@@ -206,7 +210,9 @@ class _Book:
             key = self._key(column, row)
             printed = bool(numerator) and marks.loc[row, numerator] == ""
             told = marks.loc[row, share] == "" and marks.loc[row, denominator] == ""
-            found[key] = self._shown(key, numbers[row], printed or told or (key in shown and shown[key].known))
+            found[key] = self._shown(
+                key, numbers[row], printed or told or (key in shown and shown[key].known)
+            )
         return found
 
     def _sums(self, whole: str, parts: tuple[str, ...], shown: dict, *, rest: str, **how: bool) -> list[Sum]:
@@ -225,6 +231,19 @@ class _Book:
             for i, (before, after) in enumerate(combinations(keys, 2))
             if shown[before].value >= shown[after].value
         ]
+
+    def _within(self, shown: dict) -> list[Sum]:
+        """Columns that lie within those of other tables."""
+        counted, found = self.draft.counted, []
+        for inside, links in ((True, counted.within), (False, counted.around)) if counted else ():
+            for column, (population, other, names) in links.items():
+                for row in self.draft.true.index:
+                    key = self._key(column, row)
+                    there = (population, other, tuple(pair for pair in self.cells[row] if pair[0] in names))
+                    if key in shown:
+                        whole, part = (there, key) if inside else (key, there)
+                        found.append(Sum(whole, (part,), "rest", all_of_it=True))
+        return found
 
     def _margins(self, column: str) -> dict[Key, Shown]:
         found: dict[Key, Shown] = {}
@@ -271,7 +290,11 @@ class _Book:
     def totals(self, counts: Sequence[str]) -> list[dict]:
         """Margins that may be printed."""
         return [
-            {"margin": " ".join(f"{n}={v}" for n, v in cell) or "all", "column": column, "total": float(each.value)}
+            {
+                "margin": " ".join(f"{n}={v}" for n, v in cell) or "all",
+                "column": column,
+                "total": float(each.value),
+            }
             for column in counts
             for (_, _, cell), each in self._margins(column).items()
             if each.known

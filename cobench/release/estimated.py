@@ -64,7 +64,9 @@ def registered(estimates: pd.DataFrame, known: pd.Series, min_cell: int, title: 
         if n_treated[i] == n_treated[i]:
             parts = (("estimates", "n_treated", cell), ("estimates", "n_compared", cell))
             sums.append(Sum(("estimates", "n_obs", cell), parts, "other arms", all_of_it=True))
-        samples.setdefault(tuple(pair for pair in cell if pair[0] not in ("method", "population")), []).append(i)
+        samples.setdefault(
+            tuple(pair for pair in cell if pair[0] not in ("method", "population")), []
+        ).append(i)
     for rows in samples.values():
         sums += _nested(rows, cells, counts)
     return Registered(title, tuple(counts.values()), tuple(sums))
@@ -94,7 +96,9 @@ def _cells(estimates: pd.DataFrame) -> dict[int, tuple[tuple[str, str], ...]]:
     records = {name: column(estimates, name, "").fillna("").astype(str) for name in QUESTION}
     cells = {}
     for i in estimates.index:
-        named = {name: values[i] for name, values in records.items()} | {"population": population[i].split(":")[0]}
+        named = {name: values[i] for name, values in records.items()} | {
+            "population": population[i].split(":")[0]
+        }
         if isinstance(family[i], str):
             named[f"subgroup {family[i]}"] = subgroup[i]
         elif subgroup[i] not in ("", "all"):

@@ -22,17 +22,27 @@ from cobench.release.suppression import Suppression, suppress
 
 VARIABLE = "COBENCH_LEDGER"
 _collected: ContextVar[list[Registered] | None] = ContextVar("collected", default=None)
+_planning: ContextVar[bool] = ContextVar("planning", default=False)
 
 
 @contextmanager
-def collecting() -> Iterator[list[Registered]]:
-    """Tables released inside the block, in order."""
+def collecting(*, plan: bool = False) -> Iterator[list[Registered]]:
+    """Tables released inside the block, in order.
+
+    With ``plan`` they are taken before any secondary suppression, to be decided upon together.
+    """
     tables: list[Registered] = []
-    token = _collected.set(tables)
+    tokens = _collected.set(tables), _planning.set(plan)
     try:
         yield tables
     finally:
-        _collected.reset(token)
+        _collected.reset(tokens[0])
+        _planning.reset(tokens[1])
+
+
+def planning() -> bool:
+    """Whether tables are only collected, to be decided upon together."""
+    return _planning.get()
 
 
 def record(table: Registered) -> None:
@@ -40,6 +50,7 @@ def record(table: Registered) -> None:
     collected = _collected.get()
     if collected is not None:
         collected.append(table)
+        return
     path = os.environ.get(VARIABLE)
     if path:
         with open(path, "a", encoding="utf-8") as file:
@@ -146,18 +157,22 @@ def with_edition(
 
 def published_text(published: Mapping[Key, Sequence[int]]) -> str:
     """The file that :func:`read_published` reads."""
-    counts = [[list(key[:2]) + [list(map(list, key[2]))], list(values)] for key, values in published.items()]
+    counts = [[_plain(key), list(values)] for key, values in published.items()]
     return json.dumps({"counts": sorted(counts)}, ensure_ascii=False)
 
 
-def plan_text(keys: Iterable[Key]) -> str:
-    """Keys of hidden counts as JSON; holds no value."""
-    return json.dumps(sorted([key[0], key[1], list(map(list, key[2]))] for key in keys), ensure_ascii=False)
+def plan_list(keys: Iterable[Key]) -> list[list]:
+    """Keys of hidden counts as JSON can hold them; no value among them."""
+    return sorted(_plain(key) for key in keys if key[0] != "rest of")
 
 
-def read_plan(path: Path) -> frozenset[Key]:
-    """Keys that :func:`plan_text` wrote."""
-    return frozenset(map(_key, json.loads(path.read_text(encoding="utf-8")))) if path.exists() else frozenset()
+def plan_keys(stored: Iterable[Sequence]) -> frozenset[Key]:
+    """Keys that :func:`plan_list` made plain."""
+    return frozenset(map(_key, stored))
+
+
+def _plain(key: Key) -> list:
+    return [key[0], key[1], [list(pair) for pair in key[2]]]
 
 
 def _key(stored: Sequence) -> Key:

@@ -16,6 +16,7 @@ import pandas as pd
 
 from cobench.release.suppression import Counts
 
+COARSER = 4.0  # how much dearer a count is to hide for every dimension that it sums over
 Key = tuple[str, str, tuple[tuple[str, str], ...]]
 
 
@@ -31,12 +32,19 @@ class Counted:
         Columns that tell the rows apart; each row is one cell of the population.
     at : mapping
         What all rows share (``{"school": "S01"}``).
+    within : ``{column: (population, column, dimensions)}``
+        Columns that count some (or all) of the children of another table's column in the same cell, told by these
+        dimensions; the difference is a count too.
+    around : ``{column: (population, column, dimensions)}``
+        The other way round: columns that count all the children of another table's column, and more.
     planned : keys of counts that were decided to be hidden over the whole term (:mod:`cobench.release.ledger`).
     """
 
     population: str
     by: tuple[str, ...] = ()
     at: Mapping[str, str] = field(default_factory=dict)
+    within: Mapping[str, tuple[str, str, tuple[str, ...]]] = field(default_factory=dict)
+    around: Mapping[str, tuple[str, str, tuple[str, ...]]] = field(default_factory=dict)
     planned: frozenset[Key] = frozenset()
 
     def cell(self, row: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
@@ -81,7 +89,9 @@ class Registered:
     sums: tuple[Sum, ...]
 
 
-def system(tables: Iterable[Registered], min_cell: int, *, published: Mapping[Key, Sequence[int]] | None = None) -> Counts:
+def system(
+    tables: Iterable[Registered], min_cell: int, *, published: Mapping[Key, Sequence[int]] | None = None
+) -> Counts:
     """All counts of ``tables`` with their sums, those across tables included.
 
     Parameters
@@ -102,11 +112,16 @@ def system(tables: Iterable[Registered], min_cell: int, *, published: Mapping[Ke
         if i is not None and counts.truth[i] in values:
             counts.known[i], counts.cost[i] = True, math.inf
     for each in sums:
+        if each.whole not in counts.place:
+            continue  # the other table isn't among these
+        if any(part not in counts.place for part in each.parts):
+            continue
         parts = [counts.place[part] for part in each.parts]
         whole = counts.place[each.whole]
         if counts.truth[whole] >= sum(counts.truth[part] for part in parts):
-            rest = ("rest of", each.whole, each.rest)
+            rest = ("rest of", each.whole, (each.rest, each.parts))
             counts.add_sum(whole, parts, rest, all_of_it=each.all_of_it, told=each.told)
+    _make_coarse_dear(counts)
     for whole, parts in _across(counts):
         rest = ("rest of", counts.keys[whole], _names(counts.keys[parts[0]]))
         counts.add_sum(whole, parts, rest, all_of_it=True)
@@ -134,6 +149,16 @@ def _across(counts: Counts) -> list[tuple[int, list[int]]]:
                 if parts and sum(counts.truth[part] for part in parts) <= counts.truth[whole]:
                     found.append((whole, parts))
     return found
+
+
+def _make_coarse_dear(counts: Counts) -> None:
+    """A count of the district is worth more to readers than one of a class, so it is hidden later."""
+    depth: dict[tuple[str, str], int] = {}
+    for key in filter(_is_count, counts.keys):
+        depth[key[:2]] = max(depth.get(key[:2], 0), len(key[2]))
+    for i, key in enumerate(counts.keys):
+        if _is_count(key):
+            counts.cost[i] *= COARSER ** (depth[key[:2]] - len(key[2]))
 
 
 def _nested_levels(levels: Mapping[tuple[str, ...], object]) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:

@@ -183,7 +183,9 @@ class _Search:
     def _room(self, i: int, up: float, down: float) -> list[np.ndarray] | None:
         moves = []
         for step in (up, -down):
-            if step == 0 or (self.most[i] >= self.truth[i] + step if step > 0 else self.least[i] <= self.truth[i] + step):
+            if step == 0 or (
+                self.most[i] >= self.truth[i] + step if step > 0 else self.least[i] <= self.truth[i] + step
+            ):
                 continue
             move = self._move(i, step)
             if move is None:
