@@ -1,6 +1,6 @@
 """What may leave the study: small cells, identifiers and dangerous characters are dealt with here."""
 
-from cobench.release.binning import release_bins
+from cobench.release.binning import release_bins, release_histogram
 from cobench.release.disclosure import (
     Released,
     Rules,
@@ -26,6 +26,7 @@ __all__ = [
     "release_bins",
     "release_counts",
     "release_estimates",
+    "release_histogram",
     "release_table",
     "release_text",
     "safe_cell",

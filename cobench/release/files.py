@@ -16,7 +16,9 @@ def text_of(path: Path) -> str:
     A workbook gives the XML of all its parts, names of sheets and properties included. A file of another kind is
     decoded as UTF-8, or GB18030 where it isn't; what can't be decoded is replaced.
     """
-    if path.suffix == ".parquet":
+    with path.open("rb") as file:
+        magic = file.read(4)
+    if magic == b"PAR1":
         return _frame_text(pd.read_parquet(path))
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as parts:

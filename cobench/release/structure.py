@@ -12,8 +12,6 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
-import pandas as pd
-
 from cobench.release.suppression import Counts
 
 COARSER = 4.0  # how much dearer a count is to hide for every dimension that it sums over

@@ -14,6 +14,7 @@ from cobench.errors import ParameterError
 from cobench.ingest.identities import load_names
 from cobench.new_study import bundled
 from cobench.release import ledger, scan_html
+from cobench.release.identifiers import Roster
 from cobench.run.plan import Report, check_plan, plan_term
 from cobench.run.steps import StepLine
 from cobench.run.term_run import Download, RunResult, run_term
@@ -56,7 +57,7 @@ def evaluate_term(
     exports.decide_term(desk)
     schools = {code: Text(name, name) for code, name in desk.schools.items()}
     reports = plan(study, term_id, wanted, schools, only=only, school=school)
-    names = load_names(study)
+    names = Roster(load_names(study))
     known = [*phrases(), *desk.schools.values(), *study_phrases(study)]
     with tempfile.TemporaryDirectory(prefix="cobench-") as folder:
         with ledger.collecting() as tables:

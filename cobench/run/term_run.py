@@ -218,7 +218,7 @@ def publish(target: Path, edition: Edition, earlier: Mapping[str, Any] | None) -
         name = Path(entry["page"]).name
         if name not in current:
             (target / name).unlink(missing_ok=True)
-    for name in set((earlier or {}).get("files", {})) - set(edition.manifest["files"]):
+    for name in set((earlier or {}).get("files", {})) - set(edition.manifest.get("files", {})):
         (target / Path(name).name).unlink(missing_ok=True)
 
 

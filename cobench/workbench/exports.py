@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from cobench.release import Released, release_table, write_workbook
-from cobench.release import ledger
+from cobench.release import Released, ledger, release_table, write_workbook
 from cobench.release.stacking import stacked
 from cobench.show import say
 from cobench.show.wording import has
@@ -31,7 +30,7 @@ def decide_term(desk: Desk) -> None:
 def _all_tables(desk: Desk) -> None:
     """Release every table that notebooks of cobench show and every download."""
     released_tables(desk)
-    for treatment in dict.fromkeys(effect.treatment for effect in desk.study.effects_in(desk.term.id)):
+    for treatment in dict.fromkeys(each.treatment for each in desk.study.effects_in(desk.term.id)):
         effect.flow(desk, treatment)
     if desk.has("reach"):
         implementation.lede(desk)
