@@ -157,8 +157,11 @@ class Roster:
                 continue  # a single character is no name
             if _HAN_RUN.fullmatch(bare):
                 self.by_length.setdefault(len(bare), set()).add(bare)
-            else:
-                self.other.setdefault(_WORD.search(bare)[0] if _WORD.search(bare) else bare, set()).add(bare)
+                continue
+            spelt = " ".join(str(name).split())
+            first = _WORD.search(spelt)
+            if first:
+                self.other.setdefault(first[0], set()).add(spelt[first.start() :])
 
     def places(self, text: str) -> Iterator[tuple[int, int]]:
         """Places of names: anywhere in a run of characters, or blank-separated where nothing adjoins."""
