@@ -25,6 +25,7 @@ RANKS = {
     "tables": 0,
     "study": 1,
     "study_rules": 1,
+    "lock": 1,
     "store": 2,
     "ingest": 3,
     "demo": 3,

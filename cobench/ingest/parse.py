@@ -7,9 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from cobench.ingest.text import clean_text, map_unique
+from cobench.ingest.columns import column, factor
+from cobench.ingest.numbers import CHECK_CHARACTERS, WEIGHTS, checksum_fits
+from cobench.ingest.text import clean_text
 
 
 @dataclass(frozen=True)
@@ -24,23 +29,38 @@ BLANK = Parsed()
 
 
 def parse_column(texts: pd.Series, parse: Callable[[str], Parsed]) -> pd.DataFrame:
-    """Parse each distinct text once; columns ``value`` and ``rule`` (objects) on the same index."""
-    parsed = map_unique(texts, parse)
-    return pd.DataFrame(
-        {
-            "value": pd.Series([each.value for each in parsed], index=texts.index, dtype="object"),
-            "rule": pd.Series([each.rule for each in parsed], index=texts.index, dtype="object"),
-        }
-    )
+    """Parse each distinct text once; columns ``value`` and ``rule`` (codes) on the same index."""
+    codes, distinct = factor(texts)
+    return _columns(codes, [parse(text) for text in distinct], texts.index)
 
 
 def parse_by_kind(texts: pd.Series, numeric: pd.Series, parse: Callable[..., Parsed]) -> pd.DataFrame:
     """As :func:`parse_column`, telling ``parse`` (``numeric=True``) which cells a spreadsheet held as numbers."""
-    parts = [
-        parse_column(texts[~numeric], parse),
-        parse_column(texts[numeric], lambda text: parse(text, numeric=True)),
-    ]
-    return pd.concat(parts).reindex(texts.index)
+    codes, distinct = factor(texts)
+    parsed = [parse(text) for text in distinct]
+    return _columns(*_with_numeric(codes, distinct, parsed, numeric, parse), texts.index)
+
+
+def _with_numeric(codes, distinct, parsed, numeric, parse):
+    """Codes and what they parse to, with cells that a spreadsheet held as numbers parsed as such."""
+    rows = np.flatnonzero(np.asarray(numeric, dtype=bool))
+    if len(rows) == 0:
+        return codes, parsed
+    held = np.unique(codes[rows])
+    place = np.zeros(len(distinct), dtype=np.int64)
+    place[held] = np.arange(len(held)) + len(parsed)
+    moved = codes.astype(np.int64)
+    moved[rows] = place[moved[rows]]
+    return moved, [*parsed, *(parse(text, numeric=True) for text in distinct[held])]
+
+
+def _columns(codes: np.ndarray, parsed: list[Parsed], index: pd.Index) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "value": column(codes, [each.value for each in parsed], index),
+            "rule": column(codes, [each.rule for each in parsed], index),
+        }
+    )
 
 
 # ---- numerals --------------------------------------------------------------------------------------
@@ -295,14 +315,9 @@ def parse_mark(text: str) -> Parsed:
 
 # ---- student numbers -------------------------------------------------------------------------------
 
-_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-_CHECK_CHARACTERS = "10X98765432"
-
-
-def checksum_fits(number: str) -> bool:
-    """Whether the last of 18 characters is the check character (ISO 7064 mod 11-2, GB 11643-1999)."""
-    total = sum(weight * int(digit) for weight, digit in zip(_WEIGHTS, number[:17], strict=True))
-    return _CHECK_CHARACTERS[total % 11] == number[17]
+# A spreadsheet keeps 15 significant digits: a text of 18 that ends in three zeros went through one, and so did
+# 1.10101E+17, 110101201503010.0 and 110,101,201,503,010,000.
+_WAS_A_NUMBER = re.compile(r"\d{15}000(?:\.0*)?|\d+\.0*|[GJL]?\d(?:[.,]\d+)?E\+?\d+|\d{1,3}(?:,\d{3}){4,}(?:\.0*)?")
 
 
 def parse_student_number(text: str, *, numeric: bool = False) -> Parsed:
@@ -313,11 +328,37 @@ def parse_student_number(text: str, *, numeric: bool = False) -> Parsed:
     number = re.sub(r"\s+", "", clean_text(text)).lstrip("'`‘’").upper()
     if not number:
         return Parsed(rule="blank_required")
-    # A spreadsheet keeps 15 significant digits; an 18-digit text that ends in three zeros went through one.
-    if numeric or re.fullmatch(r"\d{15}000", number) or re.fullmatch(r"[GJL]?\d(?:\.\d+)?E\+?\d+", number):
+    if numeric or _WAS_A_NUMBER.fullmatch(number):
         return Parsed(rule="destroyed_number")
     if not re.fullmatch(r"[GJL]\d{17}[0-9X]", number):
         return Parsed(rule="malformed_number")
     if number[0] == "G" and not checksum_fits(number[1:]):
         return Parsed(rule="wrong_checksum")
     return Parsed(number)
+
+
+def parse_student_numbers(texts: pd.Series, numeric: pd.Series) -> pd.DataFrame:
+    """:func:`parse_student_number` of a column, well-formed numbers all at a time; ``value`` and ``rule`` as codes."""
+    codes, distinct = factor(texts)
+    well_formed, fits = _well_formed(distinct)
+    wrong = Parsed(rule="wrong_checksum")
+    parsed = [
+        (Parsed(text) if fine else wrong) if easy else parse_student_number(text)
+        for text, easy, fine in zip(distinct, well_formed.tolist(), fits.tolist(), strict=True)
+    ]
+    return _columns(*_with_numeric(codes, distinct, parsed, numeric, parse_student_number), texts.index)
+
+
+def _well_formed(texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Texts that are a letter, 17 digits and a check character, and those of them whose check character fits."""
+    array = pa.array(texts, type=pa.string())
+    well_formed = pc.match_substring_regex(array, "^[GJL][0-9]{17}[0-9X]$").to_numpy(zero_copy_only=False)
+    well_formed = well_formed.astype(bool)
+    fits = np.zeros(len(texts), dtype=bool)
+    if well_formed.any():
+        joined = "".join(texts[well_formed]).encode("ascii")
+        characters = np.frombuffer(joined, dtype=np.uint8).reshape(-1, 19)
+        total = (characters[:, 1:18] - 48).astype(np.int32) @ np.array(WEIGHTS, dtype=np.int32)
+        checks = np.frombuffer(CHECK_CHARACTERS.encode("ascii"), dtype=np.uint8)
+        fits[well_formed] = (characters[:, 0] != ord("G")) | (checks[total % 11] == characters[:, 18])
+    return well_formed, fits

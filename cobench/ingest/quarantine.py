@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 
 from cobench.declared import Text
 from cobench.errors import ConservationError
+from cobench.ingest.columns import factor
 
 FAULT = ["rid", "column", "rule"]
 
@@ -139,14 +141,14 @@ def faults(rows: Iterable[tuple[int, str, str]] = ()) -> pd.DataFrame:
 
 def first_faults(index: pd.Index, checks: Iterable[tuple[str, pd.Series]]) -> pd.DataFrame:
     """The first fault of each row; ``checks`` are (column, rule of each row or missing) in order."""
-    rule = pd.Series(None, index=index, dtype="object")
-    column = pd.Series(None, index=index, dtype="object")
+    column = np.full(len(index), None, dtype=object)
+    rule = np.full(len(index), None, dtype=object)
+    open_rows = np.ones(len(index), dtype=bool)
     for name, rules in checks:
-        rules = rules.reindex(index)
-        new = rule.isna() & rules.notna()
-        rule = rule.where(~new, rules)
-        column = column.where(~new, name)
-    broken = rule.notna()
+        codes, distinct = factor(rules if rules.index.equals(index) else rules.reindex(index))
+        new = np.flatnonzero(open_rows & (codes >= 0))
+        column[new], rule[new], open_rows[new] = name, distinct[codes[new]], False
+    broken = ~open_rows
     return faults(zip(index[broken], column[broken], rule[broken], strict=True))
 
 

@@ -6,13 +6,15 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from cobench.ingest.batches import Batch
-from cobench.ingest.identities import write_private
+from cobench.ingest.columns import factor
 from cobench.ingest.linkage import MATCH_REPORT
 from cobench.ingest.quarantine import Conservation, Tidy, hint
-from cobench.store import private_dir
+from cobench.store import finish_private, stage_private
 from cobench.study import Study
 
 FILES = ["term", "file", "kind", "how_read", "rows_in", "accepted", "quarantined", "non_data", "sha256"]
@@ -42,6 +44,7 @@ class Outcome:
     records: tuple[FileRecord, ...]
     tidied: tuple[tuple[Batch, Tidy], ...]
     roster: pd.DataFrame | None = None
+    quarantine: pd.DataFrame | None = None
 
 
 def file_frame(outcome: Outcome, term_id: str) -> pd.DataFrame:
@@ -99,20 +102,37 @@ def link_frame(outcome: Outcome) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).groupby(keys, sort=True).sum().reset_index()[MATCH_REPORT]
 
 
-def write_quarantine(study: Study, term_id: str, outcome: Outcome) -> None:
-    """Quarantined rows and unread cells with their values, to ``private/quarantine/<term>.parquet``."""
+def quarantine_frame(outcome: Outcome, term_id: str) -> pd.DataFrame:
+    """Quarantined rows and unread cells with their values, columns :data:`QUARANTINE`."""
     parts = []
     for batch, tidy in outcome.tidied:
         for status, faults in _by_status(tidy):
             if status != "non_data" and len(faults):
-                values = [_values(batch, rid) for rid in faults["rid"]]
-                parts.append(_placed(batch, faults).assign(status=status, values=values))
+                parts.append(
+                    _placed(batch, faults).assign(status=status, values=_values(batch, faults["rid"]))
+                )
     joined = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=QUARANTINE)
     hints = joined["rule"].map(hint)
     frame = joined.assign(
         term=term_id, hint_zh=[each.zh for each in hints], hint_en=[each.en for each in hints]
     )
-    write_private(private_dir(study, "quarantine") / f"{term_id}.parquet", frame[QUARANTINE])
+    return frame[QUARANTINE]
+
+
+def stage_quarantine(study: Study, place: str, frames: Iterable[pd.DataFrame]) -> str:
+    """Write the quarantine of one delivery, to count once it is committed; its staged name."""
+    joined = pd.concat([pd.DataFrame(columns=QUARANTINE), *frames], ignore_index=True)
+    ordered = joined.sort_values(["file", "sheet", "row", "status", "column", "rule"], kind="stable")
+    types = {name: pa.int64() if name == "row" else pa.string() for name in QUARANTINE}
+    columns = {name: pa.array(ordered[name].tolist(), type=kind) for name, kind in types.items()}
+    return stage_private(study, place, pa.table(columns))
+
+
+def read_quarantine(study: Study, term_id: str) -> pd.DataFrame:
+    """Rows in quarantine of one delivery with their values; columns :data:`QUARANTINE`."""
+    finish_private(study)
+    path = study.root / "private" / "quarantine" / f"{term_id}.parquet"
+    return pd.read_parquet(path) if path.exists() else pd.DataFrame(columns=QUARANTINE)
 
 
 def _by_status(tidy: Tidy) -> Iterable[tuple[str, pd.DataFrame]]:
@@ -121,7 +141,7 @@ def _by_status(tidy: Tidy) -> Iterable[tuple[str, pd.DataFrame]]:
 
 def _placed(batch: Batch, faults: pd.DataFrame) -> pd.DataFrame:
     """Faults with file, sheet, row and the header that the file gives the column."""
-    where = batch.cells.loc[faults["rid"], ["file", "sheet", "row"]].reset_index(drop=True)
+    where = batch.cells.loc[faults["rid"], ["file", "sheet", "row"]].astype("object").reset_index(drop=True)
     headers = [
         batch.header(file, sheet, column)
         for file, sheet, column in zip(where["file"], where["sheet"], faults["column"], strict=True)
@@ -129,21 +149,26 @@ def _placed(batch: Batch, faults: pd.DataFrame) -> pd.DataFrame:
     return where.assign(rule=faults["rule"].to_numpy(), column=headers)
 
 
-def _values(batch: Batch, rid: int) -> str:
-    row = batch.cells.loc[rid].drop(["file", "sheet", "row", "school_of_file"], errors="ignore")
-    return json.dumps({name: str(value) for name, value in row.items()}, ensure_ascii=False)
+def _values(batch: Batch, rids: pd.Series) -> list[str]:
+    """Cells of each row as JSON."""
+    rows = batch.cells.loc[rids].drop(columns=["file", "sheet", "row", "school_of_file"], errors="ignore")
+    records = rows.astype("object").to_dict("records")
+    return [
+        json.dumps({name: str(value) for name, value in row.items()}, ensure_ascii=False) for row in records
+    ]
 
 
 def _accepted(tidy: Tidy) -> pd.Series:
     found = [frame["rid"] for name, frame in tidy.tables.items() if name not in _DERIVED and "rid" in frame]
-    return pd.concat(found).drop_duplicates() if found else pd.Series([], dtype="int64")
+    return pd.concat(found).astype("int64").drop_duplicates() if found else pd.Series([], dtype="int64")
 
 
 def _count(outcome: Outcome, rows_of) -> dict[str, int]:
     """Rows of each file."""
     counts: dict[str, int] = {}
     for batch, tidy in outcome.tidied:
-        files = batch.cells.loc[rows_of(tidy), "file"].value_counts()
-        for file, n in files.items():
+        codes, files = factor(batch.cells["file"])
+        places = batch.cells.index.get_indexer(rows_of(tidy))
+        for file, n in zip(files, np.bincount(codes[places], minlength=len(files)), strict=True):
             counts[file] = counts.get(file, 0) + int(n)
     return counts

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import openpyxl
 
-from cobench.ingest.parse import _CHECK_CHARACTERS, _WEIGHTS
+from cobench.ingest.numbers import CHECK_CHARACTERS, WEIGHTS
 
 KEY = bytes(range(32))
 TERM = "2025-2026-1"
@@ -138,8 +138,8 @@ SURVEY = "900_按文本_家长问卷_4_4.xlsx"
 def number(serial: int, letter: str = "G") -> str:
     """A valid invented student number; no place has region code 999901."""
     body = f"99990120150301{serial:03d}"
-    total = sum(weight * int(digit) for weight, digit in zip(_WEIGHTS, body, strict=True))
-    return letter + body + _CHECK_CHARACTERS[total % 11]
+    total = sum(weight * int(digit) for weight, digit in zip(WEIGHTS, body, strict=True))
+    return letter + body + CHECK_CHARACTERS[total % 11]
 
 
 def child(serial: int, name: str, where: str, status: str = "在读") -> list:
