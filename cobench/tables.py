@@ -147,7 +147,7 @@ _TABLES = (
 
 TABLES: dict[str, Table] = {table.name: table for table in _TABLES}
 
-_DTYPES = {
+DTYPES = {
     "text": "str",
     "int": "Int64",
     "float": "float64",
@@ -229,8 +229,8 @@ def _cast(column: pd.Series, kind: str) -> pd.Series:
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype("object")
     if kind in ("date", "time"):
-        return pd.to_datetime(column).astype(_DTYPES[kind])
-    return column.astype(_DTYPES[kind])
+        return pd.to_datetime(column).astype(DTYPES[kind])
+    return column.astype(DTYPES[kind])
 
 
 def _arrow(column: pd.Series, kind: str) -> pa.Array:
@@ -246,4 +246,4 @@ def _arrow(column: pd.Series, kind: str) -> pa.Array:
 
 
 def _empty(index: pd.Index, kind: str) -> pd.Series:
-    return pd.Series(None, index=index, dtype=_DTYPES[kind])
+    return pd.Series(None, index=index, dtype=DTYPES[kind])
