@@ -9,9 +9,9 @@ import pandas as pd
 
 from cobench import store
 from cobench.errors import CobenchError, IngestError
-from cobench.ingest import batches, report, wenjuanxing
+from cobench.ingest import batches, questionnaires, report, sources_sql
 from cobench.ingest.batches import Batch, FileCells, RawFile
-from cobench.ingest.codebook import Codebook, load_codebook
+from cobench.ingest.codebook import Codebook, term_codebooks
 from cobench.ingest.context import Context, school_codes
 from cobench.ingest.identities import identity_rows, key_id, read_identities, write_identities
 from cobench.ingest.panel_source import ingest_panel
@@ -59,7 +59,7 @@ def ingest_term(study: Study, term_id: str, *, key: bytes, on_progress: Progress
     """Read the delivery ``data/raw/<term>`` and store what it holds, replacing what it held before.
 
     Canonical tables and the frames of :class:`IngestResult` (as ``ingest_files``, ``ingest_rules``,
-    ``ingest_links``) go through :mod:`cobench.store`; rows in quarantine with their values, and the identity
+    ``ingest_links``), and what every answer of a questionnaire became (``ingest_recodes``), go through :mod:`cobench.store`; rows in quarantine with their values, and the identity
     map, to ``private/``. The same files give the same tables, however often they are read.
 
     Raises
@@ -71,6 +71,7 @@ def ingest_term(study: Study, term_id: str, *, key: bytes, on_progress: Progress
     """
     term = study.term(term_id)
     batches.check_sources(study)
+    sources_sql.refresh(study, term)
     raws = batches.find_files(study, term)
     panels = [source for source in study.sources if source.table == "panel"]
     if panels:
@@ -84,7 +85,12 @@ def ingest_term(study: Study, term_id: str, *, key: bytes, on_progress: Progress
     report.write_quarantine(study, term_id, outcome)
     if outcome.roster is not None:
         write_identities(study, term_id, identity_rows([outcome.roster], term_id, key))
-    frames = {"ingest_files": result.files, "ingest_rules": result.rules, "ingest_links": result.links}
+    frames = {
+        "ingest_files": result.files,
+        "ingest_rules": result.rules,
+        "ingest_links": result.links,
+        "ingest_recodes": report.recode_frame(outcome, term_id),
+    }
     store.write_tables(study, term_id, {**outcome.tables, **frames})
     return result
 
@@ -92,7 +98,7 @@ def ingest_term(study: Study, term_id: str, *, key: bytes, on_progress: Progress
 def _ingest_files(
     study: Study, term: Term, raws: list[RawFile], key: bytes, on_progress: Progress
 ) -> Outcome:
-    codebooks = {each.id: load_codebook(study.root / each.codebook) for each in study.instruments.values()}
+    codebooks = term_codebooks(study, term.id)
     records, files, problems = _read_all(raws, codebooks, on_progress)
     lists = _batches(files, ("schools",), {}, codebooks, 0)
     problems.extend(error for batch in lists for error in batches.unknown_levels(batch))
@@ -108,7 +114,7 @@ def _ingest_files(
     for batch in made:
         problems.extend(batches.unknown_levels(batch))
         if batch.codebook is not None:
-            problems.extend(wenjuanxing.unknown_options(batch.cells, batch.codebook))
+            problems.extend(questionnaires.unknown_options(batch.cells, batch.codebook))
     for batch in [each for each in made if each.source.table == "students" and not problems]:
         try:
             tidied.append((batch, tidy_roster(batch, term, key, study.id, schools, codes)))
@@ -263,7 +269,7 @@ def _stop(problems: list[CobenchError]) -> None:
 
 
 def _no_schools(study: Study, term: Term) -> IngestError:
-    patterns = [each.files.replace("{term}", term.id) for each in study.sources if each.table == "schools"]
+    patterns = [each.pattern(term.id) for each in study.sources if each.table == "schools"]
     listed = ", ".join(patterns) or "(no source of table schools)"
     return IngestError(
         en=f"no list of schools for term {term.id}: {listed}; put the file there, or declare the source",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from cobench.ingest import wenjuanxing
+from cobench.ingest import questionnaires
 from cobench.ingest.batches import Batch
 from cobench.ingest.context import Context, link_rows, listed_classes, no_values, resolve_schools
 from cobench.ingest.linkage import match_report
@@ -121,15 +121,16 @@ def tidy_responses(batch: Batch, ctx: Context) -> Tidy:
     about = place.assign(
         student=found["student"], measured_on=pd.to_datetime(submitted["value"]).dt.normalize()
     ).loc[good]
+    texts, hidden = questionnaires.stored_texts(cells.loc[good], codebook, ctx)
     blocks = [
-        wenjuanxing.answers(cells.loc[good, item.id], item, codebook).join(about).assign(item=item.id)
-        for item in codebook.coded
+        questionnaires.answers(texts[each.id], each, codebook).join(about).assign(item=each.id)
+        for each in codebook.stored
     ]
     long = pd.concat(blocks).rename_axis("rid").reset_index()
     long = long.assign(
         instrument=codebook.instrument, version=codebook.version, respondent=codebook.respondent
     )
-    order = {item.id: position for position, item in enumerate(codebook.coded)}
+    order = {each.id: position for position, each in enumerate(codebook.stored)}
     long = long.iloc[
         long.assign(position=long["item"].map(order)).sort_values(["rid", "position"]).index
     ].reset_index(drop=True)
@@ -138,7 +139,7 @@ def tidy_responses(batch: Batch, ctx: Context) -> Tidy:
     return Tidy(
         {"responses": long},
         broken,
-        cells=cell_faults("student_name", unlinked, good),
+        cells=pd.concat([cell_faults("student_name", unlinked, good), hidden], ignore_index=True),
         links=match_report(report, "responses", codebook.respondent),
     )
 
@@ -162,4 +163,5 @@ def _class_of(batch: Batch, ctx: Context, place: pd.DataFrame, linkage: str) -> 
 def _child_of(batch: Batch, ctx: Context, place: pd.DataFrame, linkage: str) -> pd.DataFrame:
     if linkage != "student" or "student_name" not in batch.cells:
         return pd.DataFrame({"student": no_values(place.index), "by": no_values(place.index)})
-    return link_rows(ctx, place.assign(name_key=map_unique(batch.cells["student_name"], name_key)))
+    rows = place.assign(name_key=map_unique(batch.cells["student_name"], name_key))
+    return link_rows(ctx, rows, batch.cells.get("student_number"))
