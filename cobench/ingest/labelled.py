@@ -62,7 +62,7 @@ def read_labelled(data: bytes, label: str, form: str, encoding: str | None = Non
             en=f"{label}: is cut off, damaged or no {form} file; export it again, or save it as xlsx",
             zh=f"{label}：不完整、已损坏或不是 {form} 文件；请重新导出，或另存为 xlsx",
         )
-    shown = (encoding or _NAMES.get(named, named) or "ASCII").upper()
+    shown = (encoding or _NAMES.get(named, named) or "UTF-8").upper()
     return _sheet(found["columns"], label, f"{form}, {shown}")
 
 
@@ -84,7 +84,9 @@ def _is_encoding_trouble(found: dict) -> bool:
 def _may_be_misread(found: dict, named: str) -> bool:
     """Letters outside ASCII in a file that names a Western encoding, or none."""
     western = not named or named.startswith(_SINGLE_BYTE)
-    return "columns" in found and western and not _texts(found).isascii()
+    if "columns" not in found or not western or _texts(found).isascii():
+        return False
+    return bool(named) or common_share(_texts(found)) < _LOOKS_CHINESE
 
 
 def _texts(found: dict) -> str:

@@ -21,8 +21,9 @@ import pyarrow.parquet as pq
 from cobench.errors import IngestError, StudyFileError
 from cobench.ingest.packages import MAX_CELLS, refused, too_large
 from cobench.ingest.readers import EMPTY, TEXT, Sheet, number_text
+from cobench.sources import Source, Sql
 from cobench.store import file_hash
-from cobench.study import Source, Sql, Study, Term
+from cobench.study import Study, Term
 
 _MARK = b"cobench_query"
 _CHUNK = 20_000

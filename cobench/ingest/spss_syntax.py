@@ -47,7 +47,7 @@ def _commands(text: str) -> list[tuple[str, str]]:
         if match:
             commands.append((match.group(1).lower(), []))
             line, is_open = line[match.end() :], True
-        if not line.strip():
+        elif not line.strip():
             is_open = False
         if is_open:
             commands[-1][1].append(line.rstrip())
