@@ -6,7 +6,7 @@ import json
 
 from cobench.errors import UnreadableFileError
 from cobench.ingest.codebook import UNCONFIRMED
-from cobench.ingest.inspection import Inspection, Question, Reading, matrix_of, number_of
+from cobench.ingest.inspection import MAX_OPTIONS, Inspection, Question, Reading, matrix_of, number_of
 from cobench.ingest.text import clean_text
 
 MARK = "# confirm"
@@ -114,6 +114,10 @@ def _options(name: str, questions: list[Question], reading: Reading) -> list[str
                 counts[option] = counts.get(option, 0) + n
     by_number = reading.layout.mode == "number" and reading.layout.positional
     numbered = by_number and all(option.isdecimal() for option in counts)
+    if numbered:
+        # Numbers are places, so an option that nobody chose still takes one.
+        listed = {*map(int, counts), *range(1, min(max(map(int, counts)), MAX_OPTIONS))}
+        counts = {str(number): counts.get(str(number), 0) for number in sorted(listed)}
     hint = "write the text of each option in place of its number" if numbered else "order and values"
     lines = ["", f"[options.{name}]  {MARK}: {hint}"]
     for option, n in counts.items():

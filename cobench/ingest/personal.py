@@ -52,4 +52,7 @@ def may_be_people(values: Iterable[str]) -> bool:
 
 
 def _is_name(value: str) -> bool:
-    return _HAN_NAME.fullmatch(value) is not None and (value[0] in _FAMILY or value.startswith(_DOUBLE))
+    # 常常 and its like are words: nobody's given name repeats the family name.
+    if _HAN_NAME.fullmatch(value) is None or value == 2 * value[0]:
+        return False
+    return value[0] in _FAMILY or value.startswith(_DOUBLE)

@@ -202,7 +202,9 @@ def test_postgresql_gives_the_same_tables_as_the_file(district, sqlite):
     root = district()
     result = ingest_term(load_study(root), TERM, key=KEY)
     after = store.read_table(load_study(root), "contacts", [TERM])
-    assert_frame_equal(*(each.sort_values(["student", "date"], ignore_index=True) for each in (before, after)))
+    assert_frame_equal(
+        *(each.sort_values(["student", "date"], ignore_index=True) for each in (before, after))
+    )
     assert result.files["rows_in"].sum() == from_file.files["rows_in"].sum()
 
 

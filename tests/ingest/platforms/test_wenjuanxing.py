@@ -65,7 +65,7 @@ def rows_by_number() -> tuple[list[str], list[list]]:
         [*lead(1), 3, 2, 1, 0, f"1〖{SECRET}〗", 2, 1, 3, f"3〖{SECRET}〗", SECRET],
         [*lead(2), -2, 1, -2, -2, -2, -2, -2, -2, -2, ""],
         [*lead(3), 1, -2, 0, 1, 0, -2, -2, 1, 1, ""],
-        [*lead(4), 99, 3, 1, 1, 0, 1, 2, 3, 2, ""],
+        [*lead(4), 4, 3, 1, 1, 0, 1, 2, 3, 2, ""],
     ]
     return header, rows
 
@@ -85,7 +85,7 @@ def test_by_text_every_type_of_question_is_read(tmp_path):
 
 def test_by_number_gives_the_same_answers(tmp_path):
     # "Don't know" has a number of its own, which the code book says; the other numbers are places.
-    codes = '[codes.agree]\n"1" = "不符合"\n"2" = "一般，说不清"\n"3" = "符合"\n"99" = "不知道"\n'
+    codes = '[codes.agree]\n"1" = "不符合"\n"2" = "一般，说不清"\n"3" = "符合"\n"4" = "不知道"\n'
     path = write(tmp_path, BY_NUMBER, *rows_by_number())
     found, batch = read(path, codebook(tmp_path, codebook_text(more=codes)))
     same(answers(batch), EXPECTED)
