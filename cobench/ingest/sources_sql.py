@@ -76,15 +76,16 @@ def read_snapshot(data: bytes, label: str) -> Sheet:
                 "is a Parquet file that no query of cobench made",
                 "不是 cobench 查询所存的 Parquet 文件",
             )
-        table = pq.read_table(io.BytesIO(data))
-    except (pa.ArrowException, OSError, ValueError):
+        table = pq.read_table(io.BytesIO(data), page_checksum_verification=True)
+        if (table.num_rows + 1) * table.num_columns > MAX_CELLS:
+            raise too_large(label)
+        columns = [column.to_pandas().fillna("").to_numpy(dtype=object) for column in table.columns]
+    except (pa.ArrowException, OSError, ValueError, TypeError):
         raise refused(label, "is cut off or damaged", "不完整或已损坏") from None
-    if (table.num_rows + 1) * table.num_columns > MAX_CELLS:
-        raise too_large(label)
     text = np.full((table.num_rows + 1, table.num_columns), "", dtype=object)
     text[0] = table.column_names
-    for place, column in enumerate(table.columns):
-        text[1:, place] = column.to_pandas().fillna("").to_numpy(dtype=object)
+    for place, column in enumerate(columns):
+        text[1:, place] = column
     kind = np.where(text == "", EMPTY, TEXT).astype(np.uint8)
     return Sheet("", text, kind, first_row=0, how="SQL", records=True)
 
@@ -196,7 +197,11 @@ def _order(rows: Path, target: Path) -> None:
     schema = pq.read_schema(rows)
     with duckdb.connect(":memory:") as connection:
         ordered = connection.sql(f"select * from read_parquet({str(rows)!r}) order by all").to_arrow_table()
-    pq.write_table(ordered.cast(pa.schema(schema)).replace_schema_metadata(schema.metadata), target)
+    pq.write_table(
+        ordered.cast(pa.schema(schema)).replace_schema_metadata(schema.metadata),
+        target,
+        write_page_checksum=True,
+    )
 
 
 def _as_text(value: object) -> str | None:
