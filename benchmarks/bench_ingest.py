@@ -29,7 +29,9 @@ import pyarrow.csv
 N_TERMS, COUNTIES, CLASS_SIZE, GRADES = 8, 8, 42, 6
 FIRST_YEAR = 2021
 KEY = b"a key of thirty-two bytes or so."
-SURNAMES = list("赵钱孙李周吴郑王冯陈褚卫蒋沈韩杨朱秦尤许何吕施张孔曹严华金魏陶姜戚谢邹喻柏水窦章云苏潘葛奚范彭郎")
+SURNAMES = list(
+    "赵钱孙李周吴郑王冯陈褚卫蒋沈韩杨朱秦尤许何吕施张孔曹严华金魏陶姜戚谢邹喻柏水窦章云苏潘葛奚范彭郎"
+)
 GIVEN = list(
     "子梓宇轩浩然欣怡一诺雨桐思远佳琪博文若曦嘉禾明哲诗涵俊杰可馨天佑语嫣承志安宁晨曦乐瑶书白清和景行知夏星辰"
     "慕云听雪望舒怀瑾握瑜如松似海长风万里千帆过尽春江花月夜秋水共天色"
@@ -137,7 +139,11 @@ def write_district(root: Path, n_students: int, seed: int = 7) -> dict[str, int]
         n_schools = int(people["school"].max()) + 1
         codes = school_codes(np.arange(n_schools))
         schools = pa.table(
-            {"学校代码": codes, "学校名称": [f"示例第{n + 1}小学" for n in range(n_schools)], "学段": ["小学"] * n_schools}
+            {
+                "学校代码": codes,
+                "学校名称": [f"示例第{n + 1}小学" for n in range(n_schools)],
+                "学段": ["小学"] * n_schools,
+            }
         )
         _write(folder / "学校名录.csv", schools, "utf-8-sig", counts)
         grade = term["year"] - people["entry"] + 1
@@ -173,7 +179,9 @@ def invent_people(rng: np.random.Generator, n_students: int) -> pd.DataFrame:
             "name": name,
             "number": student_numbers(np.arange(n), entry - 7),
             "sex": np.where(rng.random(n) < 0.5, "男", "女"),
-            "month": [f"{year - 7}-{month:02d}" for year, month in zip(entry, rng.integers(1, 13, n), strict=True)],
+            "month": [
+                f"{year - 7}-{month:02d}" for year, month in zip(entry, rng.integers(1, 13, n), strict=True)
+            ],
         }
     )
     return frame.sort_values(["school", "entry", "class"], kind="stable").reset_index(drop=True)
@@ -194,7 +202,9 @@ def student_numbers(serial: np.ndarray, birth_year: np.ndarray) -> list[str]:
 
 
 def school_codes(school: np.ndarray) -> np.ndarray:
-    return np.array([f"S{number + 1:04d}" for number in range(int(school.max(initial=0)) + 1)], dtype=object)[school]
+    return np.array([f"S{number + 1:04d}" for number in range(int(school.max(initial=0)) + 1)], dtype=object)[
+        school
+    ]
 
 
 def county_files(rng: np.random.Generator, own: pd.DataFrame, term: dict) -> dict[str, pa.Table]:
@@ -213,13 +223,19 @@ def county_files(rng: np.random.Generator, own: pd.DataFrame, term: dict) -> dic
             "住宿": np.where(rng.random(n) < 0.1, "是", "否"), "状态": np.where(rng.random(n) < 0.002, "转出", "在读"),
         }
     )  # fmt: skip
-    marks = [np.clip(rng.normal(78, 12, n).round(0), 0, 100).astype(int).astype(str).astype(object) for _ in range(2)]
+    marks = [
+        np.clip(rng.normal(78, 12, n).round(0), 0, 100).astype(int).astype(str).astype(object)
+        for _ in range(2)
+    ]
     for each in marks:
         each[rng.random(n) < 0.01] = "缺考"
     scores = pa.table({"学校代码": code, "姓名": name, "班级": where, "语文": marks[0], "数学": marks[1]})
     at = np.sort(rng.integers(0, n, n // 2))
     days = [term["start"] + timedelta(days=int(each)) for each in range(120)]
-    shown = np.array([f"{day:%Y-%m-%d}" if day.day % 2 else f"{day.year}/{day.month}/{day.day}" for day in days], dtype=object)
+    shown = np.array(
+        [f"{day:%Y-%m-%d}" if day.day % 2 else f"{day.year}/{day.month}/{day.day}" for day in days],
+        dtype=object,
+    )
     wrong = rng.random(len(at))
     log = pa.table(
         {
@@ -335,8 +351,14 @@ def _pandas_term(roster, scores, log, sign_in, term):
     home = visits["mode"] == "入户"
     visits["rank"] = np.where(home & (visits["trigger"] == "重点"), 0, np.where(home, 1, 2))
     lectures = lectures[lectures["present"]]
-    during = _during(visits, term).groupby("student").agg(rank=("rank", "min"), n=("rank", "size"), minutes=("minutes", "sum"))
-    panel["home_visit"] = panel["student"].map(during["rank"]).map({0: "targeted", 1: "at_home", 2: "remote"}).fillna("none")
+    during = (
+        _during(visits, term)
+        .groupby("student")
+        .agg(rank=("rank", "min"), n=("rank", "size"), minutes=("minutes", "sum"))
+    )
+    panel["home_visit"] = (
+        panel["student"].map(during["rank"]).map({0: "targeted", 1: "at_home", 2: "remote"}).fillna("none")
+    )
     panel["home_visit:count"] = panel["student"].map(during["n"]).fillna(0)
     panel["home_visit:minutes"] = panel["student"].map(during["minutes"])
     came = _during(lectures, term).groupby("student").size()
@@ -352,13 +374,23 @@ def _pandas_term(roster, scores, log, sign_in, term):
 
 
 def _during(rows: pd.DataFrame, term: dict) -> pd.DataFrame:
-    return rows[(rows["date"] > pd.Timestamp(term["landmark"])) & (rows["date"] <= pd.Timestamp(term["exposure_end"]))]
+    return rows[
+        (rows["date"] > pd.Timestamp(term["landmark"])) & (rows["date"] <= pd.Timestamp(term["exposure_end"]))
+    ]
+
+
 if __name__ == "__main__":
     import time
-    root=Path("/tmp/scale/d%s"%sys.argv[2])
-    if sys.argv[1]=="write":
-        t=time.time(); print(write_district(root,int(sys.argv[2])), time.time()-t)
-    if sys.argv[1]=="pandas":
-        shutil.rmtree(root/"pandas",ignore_errors=True)
-        t=time.time(); c=time.process_time(); print(run_pandas(root), time.time()-t, time.process_time()-c)
-        import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1e6)
+
+    root = Path("/tmp/scale/d%s" % sys.argv[2])
+    if sys.argv[1] == "write":
+        t = time.time()
+        print(write_district(root, int(sys.argv[2])), time.time() - t)
+    if sys.argv[1] == "pandas":
+        shutil.rmtree(root / "pandas", ignore_errors=True)
+        t = time.time()
+        c = time.process_time()
+        print(run_pandas(root), time.time() - t, time.process_time() - c)
+        import resource
+
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)

@@ -197,6 +197,24 @@ def withdraw(term: TermArgument = "", study: StudyOption = HERE) -> None:
     )
 
 
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A raw file. 原始文件。")],
+    codebook: Annotated[
+        Path | None, typer.Option(help="Write the code book draft here. 生成编码表草稿。")
+    ] = None,
+    platform: Annotated[str | None, typer.Option(help="If it isn't recognised. 指定平台。")] = None,
+    mode: Annotated[str | None, typer.Option(help="text or number. 按文本或按序号。")] = None,
+    encoding: Annotated[str | None, typer.Option(help="utf-8, gbk, gb18030, utf-16. 编码。")] = None,
+) -> None:
+    """Say what a file is and how it would be read; never shows a person. 查看文件将如何读取。"""
+    from cobench.ingest.inspect_command import inspect_for_user
+    from cobench.run.progress import ui_language
+
+    given = {"platform": platform, "mode": mode, "encoding": encoding}
+    print(inspect_for_user(file, codebook, **given)[ui_language()])
+
+
 def _open(folder: Path, term: str):
     """The study at or above ``folder`` and the id of ``term`` (the newest where empty)."""
     from cobench.study import find_study, load_study

@@ -17,7 +17,7 @@ from cobench.effects.design import Assignment, Design
 from cobench.effects.estimate import EffectResult, estimate_effect, not_estimable_result
 from cobench.effects.estimates import adjust_family
 from cobench.errors import CobenchError, StudyFileError
-from cobench.ingest.codebook import load_codebook
+from cobench.ingest.codebook import instrument_ranges
 from cobench.measures.scales import RELIABILITY, SCORES, reliability, score_scale
 from cobench.monitor import coverage, standards
 from cobench.panel import (
@@ -57,7 +57,7 @@ def prepare(study: Study, term_id: str, *, jobs: int = 1, on_progress: Progress 
 
 def current_key(study: Study) -> str:
     """Key of the stage that today's tables, study file, code books and code would give."""
-    books = [study.root / each.codebook for each in study.instruments.values()]
+    books = [study.root / name for each in study.instruments.values() for name in each.codebooks]
     texts = [path.read_bytes() for path in books if path.exists()]
     return store.inputs_key(study, extra=code_key() + hashlib.sha256(b"\0".join(texts)).hexdigest())
 
@@ -71,7 +71,7 @@ def code_key() -> str:
         for path in sorted((root / room).rglob("*.*")):
             if path.suffix in (".py", ".toml"):
                 digest.update(path.read_bytes())
-    for name in ("panel.py", "stage.py", "tables.py", "study.py"):
+    for name in ("panel.py", "stage.py", "tables.py", "study.py", "sources.py"):
         digest.update((root / name).read_bytes())
     return digest.hexdigest()
 
@@ -110,9 +110,7 @@ def read_frames(study: Study, term: Term) -> dict[str, pd.DataFrame]:
 def scale_frames(study: Study, frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """Scores of all declared scales and how reliable they are."""
     responses = frames["responses"]
-    ranges = {
-        each.id: load_codebook(study.root / each.codebook).ranges() for each in study.instruments.values()
-    }
+    ranges = instrument_ranges(study)
     scores = [score_scale(responses, scale, ranges[scale.instrument]) for scale in study.scales.values()]
     alphas = [reliability(responses, scale, ranges[scale.instrument]) for scale in study.scales.values()]
     return {

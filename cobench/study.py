@@ -10,18 +10,7 @@ from typing import Literal
 
 from cobench.declared import Text, build
 from cobench.errors import StudyFileError, UnknownTermError
-
-TABLE_NAMES = (
-    "schools",
-    "students",
-    "memberships",
-    "contacts",
-    "events",
-    "attendance",
-    "responses",
-    "outcomes",
-    "panel",
-)
+from cobench.sources import Source
 
 Method = Literal["difference", "regress", "aipw"]
 
@@ -65,41 +54,6 @@ class Term:
 
 
 @dataclass(frozen=True)
-class Source:
-    """One kind of raw file: where it lies, how its columns and labels map to a canonical table."""
-
-    table: Literal[
-        "schools",
-        "students",
-        "memberships",
-        "contacts",
-        "events",
-        "attendance",
-        "responses",
-        "outcomes",
-        "panel",
-    ]
-    files: str
-    platform: Literal["wenjuanxing"] | None = None
-    school: Literal["folder", "column", "file"] | None = None
-    columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    optional: tuple[str, ...] = ()
-    levels: dict[str, dict[str, str | bool]] = field(default_factory=dict)
-    instrument: str | None = None
-    event_kind: str | None = None
-    nil_values: tuple[str, ...] = ("无",)
-    measures: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    level_measures: tuple[str, ...] = ()
-    level_values: dict[str, float] = field(default_factory=dict)
-    measured_on: Literal["exam", "term_end"] = "exam"
-    source: str | None = None
-    key: tuple[str, ...] = ()
-    derive: dict[str, str] = field(default_factory=dict)
-    filter: str | None = None
-    measured: dict[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Category:
     """A category of key students; memberships are dated and may overlap."""
 
@@ -139,13 +93,31 @@ class Treatment:
 
 
 @dataclass(frozen=True)
+class Version:
+    """Another version of a questionnaire: its code book and the terms that it holds for."""
+
+    codebook: str
+    terms: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Instrument:
-    """A questionnaire and its code book."""
+    """A questionnaire and its code book; ``versions`` name the terms in which it was another one."""
 
     codebook: str
     linkage: Literal["student", "class", "school", "none"]
     respondent: Literal["parent", "student", "teacher"]
+    versions: tuple[Version, ...] = ()
     id: str = field(default="", metadata={"computed": True})
+
+    @property
+    def codebooks(self) -> tuple[str, ...]:
+        """Code books of all versions, the ordinary one first."""
+        return tuple(dict.fromkeys([self.codebook, *(each.codebook for each in self.versions)]))
+
+    def codebook_of(self, term_id: str) -> str:
+        """The code book that holds for a term."""
+        return next((each.codebook for each in self.versions if term_id in each.terms), self.codebook)
 
 
 @dataclass(frozen=True)

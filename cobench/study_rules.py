@@ -7,7 +7,7 @@ from datetime import date
 
 from cobench.declared import not_allowed
 from cobench.errors import StudyFileError
-from cobench.study import Effect, Outcome, Source, Study, Term, Treatment
+from cobench.study import Effect, Instrument, Outcome, Source, Study, Term, Treatment
 from cobench.tables import TABLES
 
 LINKING = ("school", "student_name", "student_number", "class")
@@ -19,6 +19,8 @@ def check_names(study: Study) -> None:
     _check_terms(study)
     for index, source in enumerate(study.sources):
         _check_source(study, f"sources[{index}]", source)
+    for key, instrument in study.instruments.items():
+        _check_instrument(study, f"instruments.{key}", instrument)
     _check_unique("categories[].id", [category.id for category in study.categories])
     for key, treatment in study.treatments.items():
         _check_treatment(study, f"treatments.{key}", treatment)
@@ -87,7 +89,19 @@ def _check_order(path: str, term: Term) -> None:
         )
 
 
+def _check_instrument(study: Study, path: str, instrument: Instrument) -> None:
+    terms = [term for version in instrument.versions for term in version.terms]
+    for term in terms:
+        _known(f"{path}.versions", term, [each.id for each in study.terms])
+    _check_unique(f"{path}.versions", terms)
+
+
 def _check_source(study: Study, path: str, source: Source) -> None:
+    if bool(source.files) == (source.sql is not None):
+        raise StudyFileError(
+            en=f"{path} must give either files (a pattern) or sql (url and query)",
+            zh=f"{path} 必须给出 files（文件模式）或 sql（url 与 query）之一",
+        )
     if source.instrument is not None:
         _known(f"{path}.instrument", source.instrument, study.instruments)
     if source.table == "responses" and source.instrument is None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from cobench.errors import CobenchError, IngestError, StudyFileError, UnknownLevelError
-from cobench.ingest import columns, fast_csv, headers, wenjuanxing
+from cobench.ingest import columns, fast_csv, headers, questionnaires
 from cobench.ingest.codebook import Codebook
 from cobench.ingest.headers import Located, Wanted
 from cobench.ingest.readers import read_bytes, read_cells
@@ -79,6 +79,8 @@ class Batch:
         Kind of each cell (:mod:`cobench.ingest.readers`).
     headers : dict of (file, sheet, column) to header text
     codebook : Codebook, of questionnaires
+    recodes : DataFrame
+        ``file`` and what each answer of a questionnaire became (:data:`cobench.ingest.questionnaires.RECODES`).
     """
 
     source: Source
@@ -86,6 +88,7 @@ class Batch:
     kinds: pd.DataFrame
     headers: dict[tuple[str, str, str], str]
     codebook: Codebook | None = None
+    recodes: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def header(self, file: str, sheet: str, column: str) -> str:
         """What the file calls a canonical column."""
@@ -102,13 +105,12 @@ def find_files(study: Study, term: Term, hash_of: Callable[[Path], str] = file_h
     """
     sources: dict[Path, Source] = {}
     for source in study.sources:
-        pattern = source.files.replace("{term}", term.id).replace("{school}", "*")
-        for path in study.root.glob(pattern):
+        for path in study.root.glob(source.pattern(term.id)):
             if path in sources and sources[path] is not source:
                 shown = path.relative_to(study.root).as_posix()
                 raise StudyFileError(
-                    en=f"{shown} fits two sources ({sources[path].files} and {source.files}); narrow one of them",
-                    zh=f"{shown} 同时符合两个来源（{sources[path].files} 与 {source.files}）；请收窄其一",
+                    en=f"{shown} fits two sources ({_named(sources[path])} and {_named(source)}); narrow one of them",
+                    zh=f"{shown} 同时符合两个来源（{_named(sources[path])} 与 {_named(source)}）；请收窄其一",
                 )
             sources[path] = source
     folder = study.root / "data" / "raw" / term.id
@@ -130,7 +132,7 @@ def check_sources(study: Study) -> None:
         Naming the key path.
     """
     for number, source in enumerate(study.sources):
-        path = f"sources[{number}] ({source.files})"
+        path = f"sources[{number}] ({_named(source)})"
         named = {*source.columns, *(("kind",) if source.event_kind else ())}
         for column in (*_NEEDED.get(source.table, ()), *(("kind",) if source.table == "events" else ())):
             if column not in named:
@@ -152,6 +154,10 @@ def check_sources(study: Study) -> None:
             raise _undeclared(f"{path}.school", source.table)
 
 
+def _named(source: Source) -> str:
+    return source.files or "sql"
+
+
 def _undeclared(path: str, table: str) -> StudyFileError:
     return StudyFileError(
         en=f"{path} is missing: the table {table} needs it", zh=f"缺少 {path}：表 {table} 需要它"
@@ -168,7 +174,8 @@ def read_file(raw: RawFile, codebook: Codebook | None) -> FileCells:
     """
     source = raw.source
     wanted = wanted_columns(source)
-    if source.platform is None:
+    asked = source.table == "responses"
+    if not asked and source.encoding is None:
         data = read_bytes(raw.path, raw.label)
         table = fast_csv.read_table(data, raw.path.suffix, raw.label)
         if table is not None:
@@ -176,16 +183,18 @@ def read_file(raw: RawFile, codebook: Codebook | None) -> FileCells:
             return FileCells(raw, (found,), found.non_data, table.n_rows, found.how)
     located, others, how = [], [], []
     rows_in = 0
-    for sheet in read_cells(raw.path, raw.label):
+    for sheet in read_cells(raw.path, raw.label, source.encoding):
         rows_in += sheet.n_rows
         skipped = "hidden_sheet" if sheet.hidden else None
-        if skipped is None and source.platform != "wenjuanxing" and headers.is_notes(sheet, wanted):
+        if skipped is None and asked:
+            skipped = questionnaires.is_other_sheet(sheet)
+        elif skipped is None and headers.is_notes(sheet, wanted):
             skipped = "notes_sheet"
         if skipped:
             others.append(pd.DataFrame({"row": sheet.row_numbers, "rule": skipped}).assign(sheet=sheet.name))
             continue
-        if source.platform == "wenjuanxing":
-            found = wenjuanxing.locate(sheet, codebook, raw.label)
+        if asked:
+            found = questionnaires.locate(sheet, codebook, raw.label, source)
         else:
             found = headers.locate(sheet, wanted, raw.label)
         located.append(found)
@@ -230,7 +239,9 @@ def put_together(
     texts = {name: _texts(joined[name]) for name in joined.columns if name not in ROW}
     cells = pd.DataFrame({**{name: joined[name] for name in ROW}, **texts}).set_index(index)
     joined_kinds = pd.concat(kinds, ignore_index=True) if kinds else pd.DataFrame()
-    return Batch(source, cells, joined_kinds.fillna(0).set_index(index), names, codebook)
+    counted = [located.recodes.assign(file=each.raw.label) for each in files for located in each.located]
+    recodes = pd.concat(counted, ignore_index=True) if codebook is not None and counted else pd.DataFrame()
+    return Batch(source, cells, joined_kinds.fillna(0).set_index(index), names, codebook, recodes)
 
 
 def _texts(texts: pd.Series) -> pd.Series:

@@ -30,7 +30,13 @@ def keep(folder: Path, name: str, file: FileCells) -> None:
         "how": file.how,
         "non_data": [file.non_data[column].tolist() for column in ("sheet", "row", "rule")],
         "located": [
-            {"headers": each.headers, "how": each.how, "rows": len(each.cells)} for each in file.located
+            {
+                "headers": each.headers,
+                "how": each.how,
+                "rows": len(each.cells),
+                "recodes": each.recodes.to_dict("split", index=False),
+            }
+            for each in file.located
         ],
     }
     parts = [_batch(each) for each in file.located]
@@ -95,4 +101,11 @@ def _located(batch: pa.RecordBatch, about: dict) -> Located:
             cells[name] = coded(column.indices.to_numpy(), distinct, index)
     nothing = pd.DataFrame({"sheet": [], "row": [], "rule": []})
     frame = pd.DataFrame(cells, index=index)
-    return Located(frame, pd.DataFrame(kinds, index=index), nothing, about["headers"], about["how"])
+    return Located(
+        frame,
+        pd.DataFrame(kinds, index=index),
+        nothing,
+        about["headers"],
+        about["how"],
+        pd.DataFrame(**about["recodes"]),
+    )

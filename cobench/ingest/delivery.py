@@ -13,9 +13,9 @@ import pandas as pd
 import cobench
 from cobench import store
 from cobench.errors import CobenchError
-from cobench.ingest import batches, cells, problems, report, wenjuanxing
+from cobench.ingest import batches, cells, problems, questionnaires, report
 from cobench.ingest.batches import Batch, FileCells, RawFile
-from cobench.ingest.codebook import Codebook, load_codebook
+from cobench.ingest.codebook import Codebook, term_codebooks
 from cobench.ingest.columns import stack_frames
 from cobench.ingest.context import Context, school_codes
 from cobench.ingest.hashes import FileHashes, digest
@@ -63,10 +63,7 @@ class Making:
 
     @cached_property
     def codebooks(self) -> dict[str, Codebook]:
-        return {
-            each.id: load_codebook(self.study.root / each.codebook)
-            for each in self.study.instruments.values()
-        }
+        return term_codebooks(self.study, self.term.id)
 
     @cached_property
     def earlier(self) -> Earlier:
@@ -183,7 +180,7 @@ def _base(study: Study, key: bytes, table: str) -> str:
     books = [
         (
             study.instruments[source.instrument],
-            store.file_hash(study.root / study.instruments[source.instrument].codebook),
+            [store.file_hash(study.root / name) for name in study.instruments[source.instrument].codebooks],
         )
         for source in sources
         if source.instrument
@@ -196,10 +193,11 @@ def ingest_code() -> str:
     """Hash of the code that makes tables out of files."""
     root = Path(cobench.__file__).parent
     paths = [
-        *sorted((root / "ingest").glob("*.py")),
+        *sorted((root / "ingest").rglob("*.py")),
         root / "tables.py",
         root / "store.py",
         root / "study.py",
+        root / "sources.py",
     ]
     return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
 
@@ -248,6 +246,7 @@ def _finish(making: Making, part: str, key: str, outcome: Outcome, kept: tuple[s
         "ingest_files": report.file_frame(outcome, term),
         "ingest_rules": report.rule_frame(outcome, term),
         "ingest_links": report.link_frame(outcome),
+        "ingest_recodes": report.recode_frame(outcome, term),
     }
     asked = making.earlier.asked
     if asked:
@@ -343,7 +342,7 @@ def _tidied(making: Making, table: str, records: list[FileRecord], files: list[F
     for batch in made:
         making.problems.extend(batches.unknown_levels(batch))
         if batch.codebook is not None:
-            making.problems.extend(wenjuanxing.unknown_options(batch.cells, batch.codebook))
+            making.problems.extend(questionnaires.unknown_options(batch.cells, batch.codebook))
     tidied: list[tuple[Batch, Tidy]] = []
     for batch in made if not making.problems else ():
         try:

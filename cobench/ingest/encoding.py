@@ -14,8 +14,14 @@ _BOMS = (
 _COMMON_SHARE = 0.6
 
 
-def decode(data: bytes, label: str) -> tuple[str, str]:
+_DECLARED = {"utf-8": "UTF-8", "gbk": "GBK", "gb18030": "GB18030", "utf-16": "UTF-16"}
+
+
+def decode(data: bytes, label: str, declared: str | None = None) -> tuple[str, str]:
     """Text of a csv file and the name of its encoding.
+
+    ``declared`` (a key of ``encoding`` in the study file) is taken at its word where there is no byte-order
+    mark, but never with replacements.
 
     Bytes that are not valid UTF-8 are read as GB18030 only if what comes out looks like Chinese: most of its
     characters are of the 3,755 common ones (GB 2312, level 1). UTF-8 cut short or Big5 fail that test.
@@ -28,36 +34,43 @@ def decode(data: bytes, label: str) -> tuple[str, str]:
     for bom, codec, name in _BOMS:
         if data.startswith(bom):
             try:
-                return _checked(data.decode(codec), label), name
+                return checked(data.decode(codec), label), name
             except UnicodeDecodeError as error:
                 raise _undecodable(label, data, error.start, name) from None
+    if declared is not None:
+        name = _DECLARED[declared]
+        try:
+            return checked(data.decode(declared), label), name
+        except UnicodeDecodeError as error:
+            raise _undecodable(label, data, error.start, name) from None
     if b"\0" in data:
         raise _undecodable(label, data, data.index(b"\0"), "UTF-8")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        return _checked(_gb18030(data, label, error), label), "GB18030"
+        return checked(_gb18030(data, label, error), label), "GB18030"
     if _also_chinese(data, text):
         raise UnreadableFileError(
-            en=f"{label}: the encoding is ambiguous (both UTF-8 and GB18030 fit); "
-            "open it in WPS and save as xlsx, or as csv in UTF-8 with BOM",
-            zh=f"{label}：编码无法确定（UTF-8 与 GB18030 均可）；请在 WPS 中打开后另存为 xlsx，或带 BOM 的 UTF-8 csv",
+            en=f"{label}: the encoding is ambiguous (both UTF-8 and GB18030 fit); open it in WPS and save as xlsx, or as "
+            "csv in UTF-8 with BOM, or write encoding in study.toml",
+            zh=f"{label}：编码无法确定（UTF-8 与 GB18030 均可）；请在 WPS 中打开后另存为 xlsx，或带 BOM 的 UTF-8 csv，"
+            "或在 study.toml 中写明 encoding",
         )
-    return _checked(text, label), "UTF-8"
+    return checked(text, label), "UTF-8"
 
 
 def _gb18030(data: bytes, label: str, failed: UnicodeDecodeError) -> str:
     try:
         text = data.decode("gb18030")
     except UnicodeDecodeError as error:
-        start = failed.start if _common_share(data[: failed.start].decode("utf-8")) else error.start
+        start = failed.start if common_share(data[: failed.start].decode("utf-8")) else error.start
         raise _undecodable(label, data, start, "UTF-8 / GB18030") from None
-    if _common_share(text) < _COMMON_SHARE:
+    if common_share(text) < _COMMON_SHARE:
         raise _undecodable(label, data, failed.start, "UTF-8 / GB18030")
     return text
 
 
-def _common_share(text: str) -> float:
+def common_share(text: str) -> float:
     """Share of level-1 characters of GB 2312 among what is not ASCII; 0 where there is nothing but ASCII."""
     points, counts = np.unique(np.frombuffer(text.encode("utf-32-le"), dtype="<u4"), return_counts=True)
     characters = zip(map(chr, points), counts.tolist(), strict=True)
@@ -76,12 +89,12 @@ def _also_chinese(data: bytes, text: str) -> bool:
     if text.isascii() or any("\u2e80" <= character <= "\U0003ffff" for character in text):
         return False
     try:
-        return _common_share(data.decode("gb18030")) > 0.9
+        return common_share(data.decode("gb18030")) > 0.9
     except UnicodeDecodeError:
         return False
 
 
-def _checked(text: str, label: str) -> str:
+def checked(text: str, label: str) -> str:
     """Refuse text that was damaged before it came here (replacement characters)."""
     if "\ufffd" not in text:
         return text

@@ -14,8 +14,12 @@ from cobench.ingest.text import clean_text, name_key
 
 MASK = "＊"
 _GAPS = re.compile(r"[\s·•‧・∙⋅⸱.]")
-_INVISIBLE = re.compile("[\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u2028-\u202e\u2061-\u206f\ufe00-\ufe0f\x00-\x08\x0e-\x1f\x7f-\x9f]")
-_PERSON_AFTER = re.compile("(?:小)?(?:同学|朋友|孩子|学生|家长|妈妈|爸爸|母亲|父亲|奶奶|爷爷|外婆|外公|家|的(?:妈|爸|母|父|家|奶|爷))")
+_INVISIBLE = re.compile(
+    "[\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u2028-\u202e\u2061-\u206f\ufe00-\ufe0f\x00-\x08\x0e-\x1f\x7f-\x9f]"
+)
+_PERSON_AFTER = re.compile(
+    "(?:小)?(?:同学|朋友|孩子|学生|家长|妈妈|爸爸|母亲|父亲|奶奶|爷爷|外婆|外公|家|的(?:妈|爸|母|父|家|奶|爷))"
+)
 _PERSON_BEFORE = re.compile("(?:学生|同学|孩子|儿子|女儿|姓名|名叫|叫|是)[:：]?$")
 _BOUNDARY = re.compile(r"[^\w]")
 _SHORT = 4

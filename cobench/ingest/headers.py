@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from cobench.errors import MissingColumnError
-from cobench.ingest.readers import Sheet
+from cobench.ingest.readers import MISSING, Sheet
 from cobench.ingest.text import clean_text, header_key, map_unique
 
 HEADER_DEPTH = 15
@@ -45,6 +45,8 @@ class Located:
     headers : dict
         Header text of each canonical column found.
     how : str
+    recodes : DataFrame
+        Of questionnaires: what each answer became, counted; see :data:`cobench.ingest.questionnaires.RECODES`.
     """
 
     cells: pd.DataFrame
@@ -52,6 +54,7 @@ class Located:
     non_data: pd.DataFrame
     headers: dict[str, str]
     how: str
+    recodes: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def locate(sheet: Sheet, wanted: Wanted, label: str) -> Located:
@@ -74,6 +77,8 @@ def find_columns(sheet: Sheet, wanted: Wanted, label: str) -> tuple[dict[str, in
     MissingColumnError
         Naming file, sheet, the column missing, the aliases tried and the headers found.
     """
+    if (sheet.kind == MISSING).any():
+        sheet = replace(sheet, text=np.where(sheet.kind == MISSING, "", sheet.text))
     keys = _keys(sheet)
     first, last, found = _find_header(keys, wanted)
     missing = [name for name in wanted.aliases if name not in found and name not in wanted.optional]
@@ -213,7 +218,7 @@ def _rule_of_rows(sheet: Sheet, filled: np.ndarray, columns: dict[str, int], las
     body = filled[last + 1 :]
     present = sheet.text[last + 1 :] != ""
     rule = np.full(len(body), None, dtype=object)
-    if body.size:
+    if body.size and not sheet.records:
         first_cell = body[np.arange(len(body)), (body != "").argmax(axis=1)]
         footer = map_unique(pd.Series(first_cell, dtype="object"), is_footer).to_numpy(dtype=bool)
         if "student_name" in columns:

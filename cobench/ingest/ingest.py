@@ -54,8 +54,9 @@ def ingest_term(study: Study, term_id: str, *, key: bytes, on_progress: Progress
     """Store what the delivery ``data/raw/<term>`` holds, replacing what it held before; only what changed is read.
 
     Canonical tables and the frames of :class:`IngestResult` (as ``ingest_files``, ``ingest_rules``,
-    ``ingest_links``) go through :mod:`cobench.store`; rows in quarantine with their values, and the identity
-    map, to ``private/``. The same files give the same tables, however often and in whatever steps they are read.
+    ``ingest_links``), and what every answer of a questionnaire became (``ingest_recodes``), go through
+    :mod:`cobench.store`; rows in quarantine with their values, and the identity map, to ``private/``. The same files
+    give the same tables, however often and in whatever steps they are read.
 
     Raises
     ------

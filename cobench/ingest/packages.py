@@ -1,11 +1,13 @@
-"""A look into an xlsx package before it is read: its size, its used area, and cells that hold an error."""
+"""A look into a zip before it is read: its size, and of a workbook its used area and cells that hold an error."""
 
 from __future__ import annotations
 
 import html
 import io
+import lzma
 import posixpath
 import re
+import struct
 import zipfile
 import zlib
 
@@ -26,7 +28,39 @@ _ERROR_CELL = re.compile(
 _VALUE = re.compile(rb"<(?:\w+:)?v>([^<]*)<")
 _ATTRIBUTE = r'{}="([^"]*)"'
 
+_DAMAGES = (
+    *(zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, lzma.LZMAError, EOFError, OSError),
+    *(KeyError, ValueError, RuntimeError, struct.error),
+)
+
 ErrorCells = dict[str, list[tuple[int, int, str]]]
+
+
+def is_workbook(data: bytes) -> bool:
+    """Whether a zip is a workbook, or too damaged to be anything else."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, ValueError, OSError, EOFError, RuntimeError, NotImplementedError):
+        return True
+    return any(name.lower().startswith(("xl/", "[content_types]")) for name in names) or not names
+
+
+def members(data: bytes, label: str) -> dict[str, bytes]:
+    """Files of a zip by name, in order.
+
+    Raises
+    ------
+    UnreadableFileError
+        On a damaged, encrypted or outsized archive.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            infos = [info for info in archive.infolist() if not info.is_dir()]
+            _check_size(infos, data, label)
+            return {info.filename: archive.read(info) for info in infos}
+    except _DAMAGES as error:
+        raise refused(label, "is cut off or damaged", "不完整或已损坏") from error
 
 
 def look_into(data: bytes, label: str) -> ErrorCells:
@@ -40,11 +74,7 @@ def look_into(data: bytes, label: str) -> ErrorCells:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             infos = archive.infolist()
-            unpacked = sum(info.file_size for info in infos)
-            if unpacked > MAX_UNPACKED or (unpacked > _SMALL and unpacked > MAX_RATIO * len(data)):
-                raise too_large(label)
-            if any(info.flag_bits & 1 for info in infos):
-                raise refused(label, "is encrypted", "已加密", remove_password=True)
+            _check_size(infos, data, label)
             found = {}
             for info in infos:
                 if _SHEET_PART.fullmatch(info.filename):
@@ -55,10 +85,16 @@ def look_into(data: bytes, label: str) -> ErrorCells:
                         found[info.filename] = broken
             names = _sheet_names(archive) if found else {}
             return {names.get(part, ""): cells for part, cells in found.items()}
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, OSError) as error:
+    except _DAMAGES as error:
         raise refused(label, "is cut off or damaged", "不完整或已损坏") from error
-    except (KeyError, ValueError, RuntimeError) as error:
-        raise refused(label, "is damaged", "已损坏") from error
+
+
+def _check_size(infos: list[zipfile.ZipInfo], data: bytes, label: str) -> None:
+    unpacked = sum(info.file_size for info in infos)
+    if unpacked > MAX_UNPACKED or (unpacked > _SMALL and unpacked > MAX_RATIO * len(data)):
+        raise too_large(label)
+    if any(info.flag_bits & 1 for info in infos):
+        raise refused(label, "is encrypted", "已加密", remove_password=True)
 
 
 def refused(label: str, en: str, zh: str, *, remove_password: bool = False) -> UnreadableFileError:

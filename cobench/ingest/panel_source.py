@@ -131,11 +131,11 @@ def ingest_panel(study: Study, term: Term, raws: list[RawFile], source: Source, 
     own = [raw for raw in raws if raw.source is source]
     if len(own) != 1:
         raise IngestError(
-            en=f"{source.files.replace('{term}', term.id)}: {len(own)} files where one is wanted",
-            zh=f"{source.files.replace('{term}', term.id)}：需要一个文件，现有 {len(own)} 个",
+            en=f"{source.pattern(term.id)}: {len(own)} files where one is wanted",
+            zh=f"{source.pattern(term.id)}：需要一个文件，现有 {len(own)} 个",
         )
     raw = own[0]
-    sheets = [sheet for sheet in read_cells(raw.path, raw.label) if not sheet.hidden]
+    sheets = [sheet for sheet in read_cells(raw.path, raw.label, source.encoding) if not sheet.hidden]
     if len(sheets) != 1 or sheets[0].n_rows < 2:
         raise UnreadableFileError(
             en=f"{raw.label}: one sheet with a header and rows is wanted",

@@ -78,6 +78,8 @@ NON_DATA_RULES: dict[str, Text] = {
     "identical_file": Text("内容相同的重复文件", "file sent twice with the same content"),
     "hidden_sheet": Text("隐藏的工作表", "hidden sheet"),
     "notes_sheet": Text("说明页", "sheet of notes"),
+    "test_entry": Text("平台的预览或测试答卷", "preview or test entry of the platform"),
+    "repeat_group": Text("重复组的工作表，未读取", "sheet of a repeat group, not read"),
     "filtered": Text("按研究的筛选条件不纳入", "left out by the study's filter"),
 }
 

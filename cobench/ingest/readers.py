@@ -1,4 +1,4 @@
-"""Bytes to cells: every sheet of a csv, xlsx or xls file as text, with what kind of cell each was."""
+"""Bytes to cells: every sheet of a file as text, with what kind of cell each was."""
 
 from __future__ import annotations
 
@@ -13,15 +13,24 @@ import python_calamine as calamine
 
 from cobench.errors import UnreadableFileError
 from cobench.ingest.encoding import decode
-from cobench.ingest.packages import MAX_CELLS, ErrorCells, look_into, refused, too_large
+from cobench.ingest.packages import MAX_CELLS, ErrorCells, is_workbook, look_into, refused, too_large
 
-EMPTY, TEXT, NUMBER, DATE, BOOL, ERROR = range(6)
+EMPTY, TEXT, NUMBER, DATE, BOOL, ERROR, MISSING = range(7)
 
 MAX_BYTES = 200_000_000
 CSV_SUFFIXES = (".csv", ".txt", ".tsv")
 _DELIMITERS = ",\t;|"
 ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_SAV, _PARQUET = (b"$FL2", b"$FL3"), b"PAR1"
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
+
+
+@dataclass(frozen=True)
+class Variable:
+    """What SPSS, Stata or SPSS syntax says of a column: its label, and (code, label, whether it is missing)."""
+
+    label: str = ""
+    options: tuple[tuple[str, str, bool], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -33,11 +42,16 @@ class Sheet:
     text : object array of shape (rows, columns)
         Cells as text, "" where empty; dates as ISO text, numbers without a needless ``.0``.
     kind : uint8 array of shape (rows, columns)
-        ``EMPTY, TEXT, NUMBER, DATE, BOOL`` or ``ERROR`` (#REF!): what the file held.
+        ``EMPTY, TEXT, NUMBER, DATE, BOOL, ERROR`` (#REF!) or ``MISSING`` (a value declared missing, whose label
+        is the text): what the file held.
     merged : tuple of (first row, first column, last row, last column)
         Zero-based, ends included.
     how : str
         How it was read (format, encoding, delimiter).
+    variables : tuple of Variable
+        One a column where the format describes its columns, else empty.
+    records : bool
+        Whether every row below the first is a record, so that none is a title or footer.
     """
 
     name: str
@@ -47,6 +61,8 @@ class Sheet:
     first_row: int = 1
     hidden: bool = False
     how: str = ""
+    variables: tuple[Variable, ...] = ()
+    records: bool = False
 
     @property
     def n_rows(self) -> int:
@@ -57,14 +73,21 @@ class Sheet:
         """Row numbers as a spreadsheet shows them."""
         return np.arange(self.n_rows) + self.first_row
 
+    def names(self, row: int, column: int) -> tuple[str, ...]:
+        """What a column is called: its header in ``row``, and its label."""
+        label = self.variables[column].label if self.variables else ""
+        return (self.text[row, column], label)
 
-def read_cells(path: Path, label: str | None = None) -> list[Sheet]:
+
+def read_cells(path: Path, label: str | None = None, encoding: str | None = None) -> list[Sheet]:
     """All sheets of a file; content decides the format, the extension only where content doesn't tell.
 
     Parameters
     ----------
     label : str, optional
         How messages name the file (a path relative to the study); by default its name.
+    encoding : str, optional
+        Of a csv, .sav or .dta file where it is known; by default it is found out.
 
     Raises
     ------
@@ -72,18 +95,33 @@ def read_cells(path: Path, label: str | None = None) -> list[Sheet]:
         On an empty, encrypted, cut-off, oversized or undecodable file, naming it and the way out.
     """
     label = label or path.name
-    data = read_bytes(path, label)
-    suffix = path.suffix.lower()
+    return sheets_of(read_bytes(path, label), label, path.suffix.lower(), encoding)
+
+
+def sheets_of(data: bytes, label: str, suffix: str, encoding: str | None = None) -> list[Sheet]:
+    """As :func:`read_cells`, from the bytes of a file whose name ends in ``suffix``."""
     if suffix in (".et", ".ett"):
         raise refused(label, "is a WPS .et file", "是 WPS 的 .et 文件")
+    if data.startswith(ZIP) and not is_workbook(data):
+        from cobench.ingest.archives import read_archive
+
+        return read_archive(data, label, encoding)
     if data.startswith(ZIP):
         return _read_workbook(data, label, "xlsx", look_into(data, label))
+    if data.startswith(_SAV) or suffix in (".sav", ".zsav", ".dta"):
+        from cobench.ingest.labelled import read_labelled
+
+        return [read_labelled(data, label, "SPSS" if suffix != ".dta" else "Stata", encoding)]
+    if data.startswith(_PARQUET):
+        from cobench.ingest.sources_sql import read_snapshot
+
+        return [read_snapshot(data, label)]
     if data.startswith(OLE):
         if _ENCRYPTED in data:
             raise refused(label, "is encrypted", "已加密", remove_password=True)
         return _read_workbook(data, label, "xls", {})
     if suffix in CSV_SUFFIXES:
-        return [_read_csv(data, label)]
+        return [_read_csv(data, label, encoding)]
     if suffix in (".xlsx", ".xls", ".xlsm"):
         raise refused(label, "is not a workbook inside, or is damaged", "内容不是工作簿，或已损坏")
     raise refused(
@@ -117,8 +155,8 @@ def read_bytes(path: Path, label: str) -> bytes:
     return data
 
 
-def _read_csv(data: bytes, label: str) -> Sheet:
-    text, encoding = decode(data, label)
+def _read_csv(data: bytes, label: str, declared: str | None) -> Sheet:
+    text, encoding = decode(data, label, declared)
     delimiter = delimiter_of(text, label)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows = []

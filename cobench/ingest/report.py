@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from cobench.ingest import questionnaires
 from cobench.ingest.batches import Batch
 from cobench.ingest.columns import factor
 from cobench.ingest.linkage import MATCH_REPORT
@@ -19,6 +20,7 @@ from cobench.study import Study
 
 FILES = ["term", "file", "kind", "how_read", "rows_in", "accepted", "quarantined", "non_data", "sha256"]
 RULES = ["term", "file", "status", "rule", "column", "n", "hint_zh", "hint_en"]
+RECODES = ["term", "file", "instrument", "version", *questionnaires.RECODES]
 QUARANTINE = ["term", "file", "sheet", "row", "status", "column", "rule", "hint_zh", "hint_en", "values"]
 # Tables that hold no row of a file one to one.
 _DERIVED = ("roster", "logs")
@@ -100,6 +102,18 @@ def link_frame(outcome: Outcome) -> pd.DataFrame:
         return pd.DataFrame(columns=MATCH_REPORT)
     keys = ["term", "school", "table", "role"]
     return pd.concat(parts, ignore_index=True).groupby(keys, sort=True).sum().reset_index()[MATCH_REPORT]
+
+
+def recode_frame(outcome: Outcome, term_id: str) -> pd.DataFrame:
+    """Before and after of every answer, counted over the data rows of each file; columns :data:`RECODES`."""
+    parts = [
+        batch.recodes.assign(
+            term=term_id, instrument=batch.codebook.instrument, version=batch.codebook.version
+        )
+        for batch, _ in outcome.tidied
+        if batch.codebook is not None and len(batch.recodes)
+    ]
+    return pd.concat(parts, ignore_index=True)[RECODES] if parts else pd.DataFrame(columns=RECODES)
 
 
 def quarantine_frame(outcome: Outcome, term_id: str) -> pd.DataFrame:

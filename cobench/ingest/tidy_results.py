@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from cobench.ingest import wenjuanxing
+from cobench.ingest import questionnaires
 from cobench.ingest.batches import Batch
 from cobench.ingest.columns import (
     column,
@@ -149,17 +149,18 @@ def tidy_responses(batch: Batch, ctx: Context) -> Tidy:
     about = place.assign(
         student=found["student"], measured_on=recode(submitted["value"], lambda time: time.normalize())
     ).loc[good]
+    texts, hidden = questionnaires.stored_texts(cells.loc[good], codebook, ctx)
     blocks = [
-        wenjuanxing.answers(cells.loc[good, item.id], item, codebook)
+        questionnaires.answers(texts[each.id], each, codebook)
         .join(about.astype("object"))
-        .assign(item=item.id)
-        for item in codebook.coded
+        .assign(item=each.id)
+        for each in codebook.stored
     ]
     long = pd.concat(blocks).rename_axis("rid").reset_index()
     long = long.assign(
         instrument=codebook.instrument, version=codebook.version, respondent=codebook.respondent
     )
-    order = {item.id: position for position, item in enumerate(codebook.coded)}
+    order = {each.id: position for position, each in enumerate(codebook.stored)}
     long = long.iloc[
         long.assign(position=long["item"].map(order)).sort_values(["rid", "position"]).index
     ].reset_index(drop=True)
@@ -168,7 +169,7 @@ def tidy_responses(batch: Batch, ctx: Context) -> Tidy:
     return Tidy(
         {"responses": long},
         broken,
-        cells=cell_faults("student_name", unlinked, good),
+        cells=pd.concat([cell_faults("student_name", unlinked, good), hidden], ignore_index=True),
         links=match_report(report, "responses", codebook.respondent),
     )
 
@@ -192,4 +193,5 @@ def _class_of(batch: Batch, ctx: Context, place: pd.DataFrame, linkage: str) -> 
 def _child_of(batch: Batch, ctx: Context, place: pd.DataFrame, linkage: str) -> pd.DataFrame:
     if linkage != "student" or "student_name" not in batch.cells:
         return pd.DataFrame({"student": no_values(place.index), "by": no_values(place.index)})
-    return link_rows(ctx, place.assign(name_key=name_keys(batch.cells["student_name"])))
+    rows = place.assign(name_key=name_keys(batch.cells["student_name"]))
+    return link_rows(ctx, rows, batch.cells.get("student_number"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cobench.declared import Text
 from cobench.errors import RunError
-from cobench.ingest.codebook import load_codebook
+from cobench.ingest.codebook import instrument_ranges, term_codebooks
 from cobench.ingest.identities import load_key
 from cobench.monitor.standards import chosen_standards, conflicts
 from cobench.run.evaluate import ANY_SCHOOL, plan
@@ -28,18 +28,21 @@ def check_term(study: Study, term_id: str) -> list[Text]:
             f"{len(study.effects)} declared effects",
         )
     ]
+    books = term_codebooks(study, term_id)
+    instrument_ranges(study)
     for instrument in study.instruments.values():
-        book = load_codebook(study.root / instrument.codebook)
+        name = instrument.codebook_of(term_id)
+        book = books[instrument.id]
         needed = {
             i for scale in study.scales.values() if scale.instrument == instrument.id for i in scale.items
         }
         absent = sorted(needed - set(book.ranges()))
         if absent:
             raise RunError(
-                en=f"{instrument.codebook} has no items {', '.join(absent)} that scales need",
-                zh=f"{instrument.codebook} 缺少量表所需的题目 {', '.join(absent)}",
+                en=f"{name} has no items {', '.join(absent)} that scales need",
+                zh=f"{name} 缺少量表所需的题目 {', '.join(absent)}",
             )
-        lines.append(Text(f"编码表 {instrument.codebook}：可用", f"code book {instrument.codebook}: fine"))
+        lines.append(Text(f"编码表 {name}：可用", f"code book {name}: fine"))
     chosen = chosen_standards(study.standards)
     lines.append(Text(f"标准：选用 {len(chosen)} 条", f"standards: {len(chosen)} chosen"))
     for stricter, looser in conflicts(chosen):

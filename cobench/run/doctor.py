@@ -93,9 +93,7 @@ def check_key(study: Study, key: Callable[[Study], object]) -> tuple[bool, Text]
 def check_raw_files(study: Study) -> tuple[bool, Text]:
     """Has every declared source at least one file for the newest term."""
     term = study.newest_term().id
-    files = {
-        source.files: list(study.root.glob(source.files.replace("{term}", term))) for source in study.sources
-    }
+    files = {source.pattern(term): list(study.root.glob(source.pattern(term))) for source in study.sources}
     missing = [Path(pattern).name for pattern, paths in files.items() if not paths]
     if missing:
         return False, phrase("doctor.raw_bad", term=term, missing=", ".join(missing))

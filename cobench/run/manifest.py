@@ -47,7 +47,7 @@ def combined_hash(hashes: Mapping[str, str]) -> str:
 def raw_files(study: Study, term_id: str) -> list[Path]:
     """Raw files of all declared sources for ``term_id`` and the terms before it, sorted."""
     terms = [term.id for term in study.terms_until(term_id)]
-    patterns = {source.files.replace("{term}", term) for source in study.sources for term in terms}
+    patterns = {source.pattern(term) for source in study.sources for term in terms}
     return sorted({path for pattern in patterns for path in study.root.glob(pattern) if path.is_file()})
 
 
@@ -58,7 +58,10 @@ def input_hashes(study: Study, term_id: str) -> dict[str, str]:
 
 def settings_hashes(study: Study) -> dict[str, str]:
     """SHA-256 of ``study.toml`` and of the code books of its questionnaires."""
-    names = ["study.toml", *(instrument.codebook for instrument in study.instruments.values())]
+    names = [
+        "study.toml",
+        *(name for instrument in study.instruments.values() for name in instrument.codebooks),
+    ]
     return {name: file_hash(study.root / name) for name in names if (study.root / name).is_file()}
 
 

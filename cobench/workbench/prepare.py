@@ -10,6 +10,7 @@ from pathlib import Path
 import cobench
 from cobench import stage, store
 from cobench.errors import StageMissingError
+from cobench.ingest import sources_sql
 from cobench.ingest.identities import key_id, load_key
 from cobench.ingest.ingest import ingest_term
 from cobench.study import Study
@@ -27,6 +28,9 @@ def bring_up_to_date(
     CobenchError
         Whatever ingest or the study file finds wrong; nothing half-read is stored.
     """
+    for term in study.terms_until(term_id):
+        if term.id == term_id or raw_files(study, term.id):
+            sources_sql.refresh(study, term)
     if not raw_files(study, term_id):
         raise StageMissingError(
             en=f"no raw files of term {term_id} in data/raw/{term_id}; put the schools' files there",
@@ -53,7 +57,8 @@ def raw_files(study: Study, term_id: str) -> dict[str, str]:
 def delivery_key(study: Study, term_id: str, key: bytes) -> str:
     """Hash of all that the tables of one delivery depend on: files, study file, code books, key, code."""
     books = {
-        each.codebook: store.file_hash(study.root / each.codebook) for each in study.instruments.values()
+        each.codebook_of(term_id): store.file_hash(study.root / each.codebook_of(term_id))
+        for each in study.instruments.values()
     }
     parts = [
         raw_files(study, term_id),
@@ -68,7 +73,7 @@ def delivery_key(study: Study, term_id: str, key: bytes) -> str:
 @cache
 def _ingest_code() -> str:
     root = Path(cobench.__file__).parent
-    paths = [*sorted((root / "ingest").glob("*.py")), root / "tables.py", root / "store.py"]
+    paths = [*sorted((root / "ingest").rglob("*.py")), root / "tables.py", root / "store.py"]
     return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
 
 

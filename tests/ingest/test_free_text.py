@@ -136,7 +136,12 @@ def test_redacting_twice_changes_nothing_more(text):
 @given(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
     st.sampled_from(["", " ", "-", ".", "\u200b", "·", "－", "　"]),
-    st.text(st.characters(exclude_categories=["Cs", "Nd", "No", "Nl"], exclude_characters="一二三四五六七八九零〇幺"), max_size=12),
+    st.text(
+        st.characters(
+            exclude_categories=["Cs", "Nd", "No", "Nl"], exclude_characters="一二三四五六七八九零〇幺"
+        ),
+        max_size=12,
+    ),
 )
 def test_an_identity_number_is_found_whatever_stands_around_and_inside(before, sign, after):
     typed = before + "，" + sign.join(IDENTITY) + "，" + after

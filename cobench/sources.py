@@ -1,0 +1,83 @@
+"""The sources of ``study.toml``: which files, or which query, hold which table, and how to read them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Literal
+
+TableName = Literal[
+    "schools",
+    "students",
+    "memberships",
+    "contacts",
+    "events",
+    "attendance",
+    "responses",
+    "outcomes",
+    "panel",
+]
+
+Platform = Literal[
+    "wenjuanxing", "tencent", "jinshuju", "qualtrics", "kobo", "redcap", "spss", "stata", "table"
+]
+Encoding = Literal["utf-8", "gbk", "gb18030", "utf-16"]
+
+
+@dataclass(frozen=True)
+class Sql:
+    """A query whose rows stand for a file; ``url`` is SQLAlchemy's, without a password.
+
+    The password comes from the environment variable ``password_env``. The query may use ``:term``, ``:start``
+    and ``:end`` of the term that is read.
+    """
+
+    url: str
+    query: str
+    password_env: str = "COBENCH_SQL_PASSWORD"
+
+    @property
+    def digest(self) -> str:
+        """Short hash of address and query: what they return is a file of that name."""
+        return hashlib.sha256(f"{self.url}\0{self.query}".encode()).hexdigest()[:8]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One kind of raw file: where it lies, how its columns and labels map to a canonical table.
+
+    ``files`` is a pattern, or ``sql`` a query. ``platform``, ``mode`` (options by text or by number) and
+    ``encoding`` are recognised from the file where absent; ``answered_on`` dates questionnaires that carry no
+    time of their own.
+    """
+
+    table: TableName
+    files: str = ""
+    sql: Sql | None = None
+    platform: Platform | None = None
+    mode: Literal["text", "number"] | None = None
+    encoding: Encoding | None = None
+    answered_on: date | None = None
+    school: Literal["folder", "column", "file"] | None = None
+    columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    optional: tuple[str, ...] = ()
+    levels: dict[str, dict[str, str | bool]] = field(default_factory=dict)
+    instrument: str | None = None
+    event_kind: str | None = None
+    nil_values: tuple[str, ...] = ("无",)
+    measures: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    level_measures: tuple[str, ...] = ()
+    level_values: dict[str, float] = field(default_factory=dict)
+    measured_on: Literal["exam", "term_end"] = "exam"
+    source: str | None = None
+    key: tuple[str, ...] = ()
+    derive: dict[str, str] = field(default_factory=dict)
+    filter: str | None = None
+    measured: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def pattern(self, term_id: str) -> str:
+        """Pattern of its files in a term, relative to the study; of a query, where its rows are kept."""
+        if self.sql is not None:
+            return f"data/raw/{term_id}/sql/{self.table}-{self.sql.digest}.parquet"
+        return self.files.replace("{term}", term_id).replace("{school}", "*")
