@@ -161,8 +161,8 @@ def test_times_of_entry():
 
 def test_a_worked_check_character():
     # GB 11643-1999, annex: 11010519491231002X.
-    assert checksum_fits("11010519491231002X")
-    assert not checksum_fits("110105194912310021")
+    assert numbers.checksum_fits("11010519491231002X")
+    assert not numbers.checksum_fits("110105194912310021")
 
 
 @pytest.mark.parametrize(
