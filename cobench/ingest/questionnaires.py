@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -197,20 +197,25 @@ def _decode(
             continue
         options = tuple(places.options.get(item.id, ()))
         decode = decoder(item, codebook, layout, options)
-        found = map_unique(texts, decode)
+        codes, distinct = pd.factorize(texts, use_na_sentinel=False)
+        tokens = [decode(cell) for cell in distinct]
         for position, each in enumerate(stored):
-            answered[each.id] = map_unique(found, lambda tokens, at=position: tokens[at])
+            values = np.array([token[position] for token in tokens], dtype=object)
+            answered[each.id] = pd.Series(values[codes], index=cells.index, dtype="object")
         if item.kind != "text":
-            recodes.append(_recodes(texts, found, item, codebook))
+            counts = np.bincount(codes, minlength=len(tokens)).tolist()
+            recodes.append(_recodes(zip(distinct, tokens, counts, strict=True), item, codebook))
     frame = pd.concat(recodes, ignore_index=True) if recodes else pd.DataFrame(columns=RECODES)
     return answered, frame
 
 
-def _recodes(texts: pd.Series, found: pd.Series, item: Item, codebook: Codebook) -> pd.DataFrame:
+def _recodes(
+    counted: Iterable[tuple[object, tuple[str, ...], int]], item: Item, codebook: Codebook
+) -> pd.DataFrame:
     """Counts by what the file held and what it became; typed-in text is not repeated."""
     kinds = [stored.kind for stored in codebook.stored_of(item)]
     rows = []
-    for (raw, tokens), n in sorted(Counter(zip(texts, found, strict=True)).items()):
+    for raw, tokens, n in counted:
         coded = [token for token, kind in zip(tokens, kinds, strict=True) if kind != "text"]
         reason = reason_of(coded[0], codebook)
         single = item.kind == "choice" and reason is None and coded[0] in codebook.wordings(item)
@@ -219,7 +224,7 @@ def _recodes(texts: pd.Series, found: pd.Series, item: Item, codebook: Codebook)
         rows.append((item.id, _shown(raw), recoded, value, reason, n))
     frame = pd.DataFrame(rows, columns=RECODES).astype({"value": "float64"})
     keys = [name for name in RECODES if name != "n"]
-    return frame.groupby(keys, sort=False, dropna=False)["n"].sum().reset_index()[RECODES]
+    return frame.groupby(keys, sort=True, dropna=False)["n"].sum().reset_index()[RECODES]
 
 
 def _shown(raw: object) -> str:

@@ -21,6 +21,7 @@ from cobench.ingest.codebook_draft import draft_codebook
 from cobench.ingest.inspect_command import inspect_for_user
 from cobench.ingest.inspect_report import describe
 from cobench.ingest.inspection import inspect_file
+from cobench.ingest.personal import may_be_people
 
 KINDS = ["choice", "choice", "multiple", "ranking", "choice"]
 
@@ -167,3 +168,19 @@ def test_whatever_stands_in_a_sheet_it_is_told_drafted_or_refused(tmp_path, head
     (reading,) = found.readings
     assert reading.n_data + reading.n_other == reading.sheet.n_rows
     assert describe(found).zh
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["常常", "有时", "从不"], ["班主任", "科任老师", "校领导"], ["向老师请教", "自己想"], ["满意", "一般"]],
+)
+def test_words_that_look_a_little_like_names_stay_options(words):
+    assert not may_be_people(words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["王芳", "李娜"], ["欧阳明", "有时"], ["赵老师", "没人"], ["138001", "无"], ["买买提·艾力", "王强"]],
+)
+def test_what_may_be_people_is_held_back(words):
+    assert may_be_people(words)

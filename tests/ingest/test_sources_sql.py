@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pandas.testing import assert_frame_equal
-from small_study import KEY, LOG, STUDY, TERM, lay_out, log_rows, raw
+from small_study import EARLIER, KEY, LOG, STUDY, TERM, lay_out, log_rows, raw
 
 from cobench import store
 from cobench.errors import CobenchError, IngestError, StudyFileError, UnreadableFileError
@@ -17,6 +17,7 @@ from cobench.ingest import sources_sql
 from cobench.ingest.ingest import ingest_term
 from cobench.ingest.readers import read_cells
 from cobench.study import load_study
+from cobench.workbench import prepare
 
 pytest.importorskip("sqlalchemy", reason="SQLAlchemy is not installed (extra sources)")
 FILES = 'files = "data/raw/{term}/*/家访记录*"\nschool = "folder"\ncolumns = {date'
@@ -42,7 +43,7 @@ def sqlite(tmp_path):
     """A small study whose visit log is a SQLite file inside it."""
     root = lay_out(tmp_path / "tiny")
     raw(root, LOG).unlink()
-    raw(root, LOG, "2024-2025-2").unlink()
+    raw(root, LOG, EARLIER).unlink()
     with sqlite3.connect(root / "visits.db") as base:
         base.execute("create table visits (school, day, child, class, mode, kind)")
         base.executemany("insert into visits values (?, ?, ?, ?, ?, ?)", VISITS)
@@ -159,6 +160,24 @@ def test_a_kept_file_cut_anywhere_is_refused(sqlite):
         with pytest.raises(CobenchError):
             sources_sql.read_snapshot(data[:size], "a.parquet")
     assert sources_sql.read_snapshot(io.BytesIO(data).read(), "a.parquet").n_rows == 5
+
+
+def test_a_changed_database_makes_its_term_be_read_again_and_an_unchanged_one_does_not(sqlite, monkeypatch):
+    study, read = load_study(sqlite), []
+    monkeypatch.setattr(prepare, "load_key", lambda *_: KEY)
+    monkeypatch.setattr(prepare.stage, "prepare", lambda *_, **__: None)
+    monkeypatch.setattr(
+        prepare,
+        "ingest_term",
+        lambda study, term, **more: read.append(term) or ingest_term(study, term, **more),
+    )
+    prepare.bring_up_to_date(study, TERM)
+    first, read[:] = list(read), []
+    prepare.bring_up_to_date(study, TERM)
+    assert first == [EARLIER, TERM] and read == []
+    change(sqlite, "delete from visits where child = '李四'")
+    prepare.bring_up_to_date(study, TERM)
+    assert read == [TERM]
 
 
 # ---- a real PostgreSQL --------------------------------------------------------------------------------
