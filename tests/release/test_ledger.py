@@ -60,6 +60,11 @@ def test_decided_over_the_term_the_same_pages_are_safe_and_totals_stay():
     assert second.n_hidden == 0 and district.n_hidden == 0
 
 
+def test_a_plan_made_again_under_an_earlier_plan_is_the_same():
+    first = plan(lambda: by_class("A"), by_school)
+    assert first and plan(lambda: by_class("A", first), lambda: by_school(first)) == first
+
+
 def test_the_same_count_is_hidden_in_every_table_or_in_none():
     hidden = plan(lambda: by_class("A"), lambda: by_class("A"), by_school)
     tables, (first, again, _) = released(
