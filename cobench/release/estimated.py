@@ -65,7 +65,7 @@ def registered(estimates: pd.DataFrame, known: pd.Series, min_cell: int, title: 
             parts = (("estimates", "n_treated", cell), ("estimates", "n_compared", cell))
             sums.append(Sum(("estimates", "n_obs", cell), parts, "other arms", all_of_it=True))
         samples.setdefault(
-            tuple(pair for pair in cell if pair[0] not in ("method", "population")), []
+            tuple(pair for pair in cell if pair[0] not in ("method", "population", "estimand")), []
         ).append(i)
     for rows in samples.values():
         sums += _nested(rows, cells, counts)
