@@ -170,8 +170,9 @@ def release_estimates(
     for column in [c for c in ESTIMATE_NUMBERS if c in true]:
         draft.hide(column, small & true[column].notna(), "n")
         draft.hide(column, beside & true[column].notna(), "x")
-    known = ~small & ~beside & ~estimated.rows_of(true, tuple(planned))
+    known = ~small & ~beside
     if not ledger.planning():
+        known &= ~estimated.rows_of(true, tuple(planned))
         found = suppress(system([estimated.registered(true, known, min_cell, title)], min_cell))
         known &= ~estimated.rows_of(true, found.hide)
     for column in [c for c in estimated.SIZES if c in true]:

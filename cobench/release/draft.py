@@ -96,10 +96,10 @@ class Draft:
     ) -> None:
         """Hide further counts until no small one can be worked out; keep the totals that may be printed."""
         book = _Book(self, shares or {}, adds_up or {}, nested, margins, falling)
-        book.hide(book.planned())
-        if ledger.planning():
+        if ledger.planning():  # an earlier plan must not enter a new one
             ledger.record(book.registered(counts))
             return
+        book.hide(book.planned())
         found = suppress(system([book.registered(counts)], self.min_cell))
         if found.exposed:
             raise ReleaseError(

@@ -60,6 +60,11 @@ def test_decided_over_the_term_the_same_pages_are_safe_and_totals_stay():
     assert second.n_hidden == 0 and district.n_hidden == 0
 
 
+def test_a_plan_made_again_under_an_earlier_plan_is_the_same():
+    first = plan(lambda: by_class("A"), by_school)
+    assert first and plan(lambda: by_class("A", first), lambda: by_school(first)) == first
+
+
 def test_the_same_count_is_hidden_in_every_table_or_in_none():
     hidden = plan(lambda: by_class("A"), lambda: by_class("A"), by_school)
     tables, (first, again, _) = released(
@@ -171,7 +176,7 @@ def test_everybody_less_the_subgroups_may_not_leave_a_few():
 def test_the_samples_of_two_methods_may_not_differ_by_a_few():
     frame = pd.DataFrame(
         {
-            "treatment": "visit", "contrast": "home", "outcome": "math", "method": ["regress", "aipw"],
+            "treatment": "visit", "contrast": "home", "outcome": "math", "method": ["regress", "aipw"], "estimand": ["VW", "ATT"],
             "subgroup": "", "estimate": 0.1, "status": "ok", "n_obs": [203, 200], "n_treated": [90, 90],
         }
     )  # fmt: skip
