@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from cobench import store
-from cobench.ingest import delivery
+from cobench.ingest import delivery, sources_sql
 from cobench.ingest.delivery import Progress
 from cobench.ingest.hashes import FileHashes
 from cobench.ingest.linkage import MATCH_REPORT
@@ -69,6 +69,7 @@ def ingest_term(study: Study, term_id: str, *, key: bytes, on_progress: Progress
     term = study.term(term_id)
     with writing(study.root):
         store.finish_private(study)
+        sources_sql.refresh(study, term)
         hashes = FileHashes(study)
         made, making = delivery.make(study, term, key, hashes, on_progress)
         changed = made != making.held
