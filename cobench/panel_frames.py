@@ -107,7 +107,8 @@ def _frame(name: str, table: pa.Table) -> pd.DataFrame:
 def _silent_seats(study: Study, terms: list[str], earlier: list[str]) -> pa.Table:
     """Enrolments of ``terms`` in classes of which some treatment's log never came."""
     columns = ["class_id", "term"]
-    listed = store.read_codes(study, "enrolments", earlier, columns=columns).group_by(columns).aggregate([])
+    held = store.read_codes(study, "enrolments", earlier, columns=columns).unify_dictionaries()
+    listed = held.group_by(columns).aggregate([])
     listed = pd.MultiIndex.from_frame(listed.to_pandas().astype("object"))
     logs = store.read_codes(study, "logs", earlier).to_pandas().astype("object")
     silent = np.zeros(len(listed), dtype=bool)
