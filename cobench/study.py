@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -32,7 +33,8 @@ class Term:
 
     ``landmark``: covariates and categories count up to this day, exposure from the day after it, for both
     arms; ``exposure_end``: last day on which exposure counts; ``exam``: day on which end-of-term outcomes
-    are measured; ``baseline``: the earlier term from which lagged outcomes come. When absent, the landmark is
+    are measured; ``baseline``: the earlier term from which lagged outcomes come; ``files_due``: day by which
+    schools were asked to send their files (printed on reminders). When absent, the landmark is
     ``start``, the exam is ``end`` and the exposure ends on the day before the exam.
     """
 
@@ -47,6 +49,7 @@ class Term:
     makeup_days: tuple[date, ...] = ()
     baseline: str | None = None
     label: Text | None = None
+    files_due: date | None = None
 
     def __post_init__(self) -> None:
         landmark, exam = self.landmark or self.start, self.exam or self.end
@@ -66,7 +69,11 @@ class Term:
 
 @dataclass(frozen=True)
 class Source:
-    """One kind of raw file: where it lies, how its columns and labels map to a canonical table."""
+    """One kind of raw file: where it lies, how its columns and labels map to a canonical table.
+
+    ``expected`` says who owes it: every school (of ``stages``, where given), the district once, or nobody;
+    ``several`` that one school may send several files, which all count.
+    """
 
     table: Literal[
         "schools",
@@ -81,7 +88,10 @@ class Source:
     ]
     files: str
     platform: Literal["wenjuanxing"] | None = None
-    school: Literal["folder", "column", "file"] | None = None
+    school: Literal["folder", "column", "sheet", "file"] | None = None
+    expected: Literal["school", "district", "none"] | None = None
+    stages: tuple[str, ...] = ()
+    several: bool = False
     columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
     optional: tuple[str, ...] = ()
     levels: dict[str, dict[str, str | bool]] = field(default_factory=dict)
@@ -97,6 +107,18 @@ class Source:
     derive: dict[str, str] = field(default_factory=dict)
     filter: str | None = None
     measured: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.expected is None:
+            by_school = self.school in ("folder", "file")
+            object.__setattr__(self, "expected", "school" if by_school else "district")
+
+    @property
+    def title(self) -> str:
+        """What its files are called: the fixed part of the file name, 家访记录 of ``.../*/家访记录*.xlsx``."""
+        stem = self.files.rsplit("/", 1)[-1].split(".")[0]
+        parts = [part for part in re.split(r"[*?]+|\[.*?\]|\{\w+\}", stem) if part.strip("_- ")]
+        return max(parts, key=len).strip("_- ") if parts else self.table
 
 
 @dataclass(frozen=True)

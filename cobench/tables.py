@@ -26,7 +26,14 @@ class Table:
 _TABLES = (
     Table(
         "schools",
-        {"school": "text", "name": "text", "short_name": "text", "stage": "text", "term": "text"},
+        {
+            "school": "text",
+            "name": "text",
+            "short_name": "text",
+            "former_names": "text",
+            "stage": "text",
+            "term": "text",
+        },
         ("school", "term"),
     ),
     Table(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from cobench.errors import CobenchError, IngestError, StudyFileError, UnknownLevelError
-from cobench.ingest import headers, wenjuanxing
+from cobench.ingest import headers, resent, wenjuanxing
 from cobench.ingest.codebook import Codebook
 from cobench.ingest.headers import Located, Wanted
 from cobench.ingest.readers import read_cells
@@ -112,10 +112,11 @@ def find_files(study: Study, term: Term) -> list[RawFile]:
     paths = sorted(
         {path for path in (*folder.rglob("*"), *sources) if path.is_file() and not _is_hidden(path)}
     )
-    return [
+    raws = [
         RawFile(path, path.relative_to(study.root).as_posix(), sources.get(path), file_hash(path))
         for path in paths
     ]
+    return resent.adopted(study, term, raws)
 
 
 def check_sources(study: Study) -> None:
@@ -208,9 +209,10 @@ def put_together(
             sheets = located.cells["sheet"].unique() if len(located.cells) else []
             for sheet in sheets:
                 names.update({(each.raw.label, sheet, name): text for name, text in located.headers.items()})
-            cells.append(
-                located.cells.assign(file=each.raw.label, school_of_file=schools.get(each.raw.label))
+            home = located.cells["sheet"].map(
+                lambda sheet, file=each.raw.label: schools.get(f"{file}/{sheet}", schools.get(file))
             )
+            cells.append(located.cells.assign(file=each.raw.label, school_of_file=home.astype("object")))
             kinds.append(located.kinds)
     joined = pd.concat(cells, ignore_index=True) if cells else pd.DataFrame(columns=ROW)
     index = pd.RangeIndex(first_rid, first_rid + len(joined), name="rid")
@@ -219,6 +221,19 @@ def put_together(
     texts = joined[columns].astype("object")
     cells_frame = pd.concat([joined[ROW], texts.where(texts.notna(), "")], axis=1).set_index(index)
     return Batch(source, cells_frame, joined_kinds.fillna(0).set_index(index), names, codebook)
+
+
+def names_of_school(found: FileCells) -> list[tuple[str, str]]:
+    """Texts that tell a file's school, each with its place: the file's label, or ``label/sheet``."""
+    raw, how = found.raw, found.raw.source.school
+    if how == "folder":
+        return [(raw.label, raw.path.parent.name)]
+    if how == "file":
+        return [(raw.label, raw.path.stem)]
+    if how == "sheet":
+        sheets = [name for each in found.located for name in each.cells["sheet"].unique()]
+        return [(f"{raw.label}/{name}", name) for name in dict.fromkeys(sheets)]
+    return []
 
 
 def decode_levels(batch: Batch, column: str) -> pd.Series:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from cobench import store
 from cobench.errors import CobenchError, IngestError
-from cobench.ingest import batches, report, wenjuanxing
+from cobench.ingest import batches, report, resent, wenjuanxing
 from cobench.ingest.batches import Batch, FileCells, RawFile
 from cobench.ingest.codebook import Codebook, load_codebook
 from cobench.ingest.context import Context, school_codes
@@ -85,6 +85,7 @@ def ingest_term(study: Study, term_id: str, *, key: bytes, on_progress: Progress
     if outcome.roster is not None:
         write_identities(study, term_id, identity_rows([outcome.roster], term_id, key))
     frames = {"ingest_files": result.files, "ingest_rules": result.rules, "ingest_links": result.links}
+    frames["ingest_schools"] = report.school_frame(outcome, term_id)
     store.write_tables(study, term_id, {**outcome.tables, **frames})
     return result
 
@@ -93,15 +94,18 @@ def _ingest_files(
     study: Study, term: Term, raws: list[RawFile], key: bytes, on_progress: Progress
 ) -> Outcome:
     codebooks = {each.id: load_codebook(study.root / each.codebook) for each in study.instruments.values()}
-    records, files, problems = _read_all(raws, codebooks, on_progress)
+    records, files, problems = _read_all(
+        raws, codebooks, resent.superseded(study, term.id, raws), on_progress
+    )
     lists = _batches(files, ("schools",), {}, codebooks, 0)
     problems.extend(error for batch in lists for error in batches.unknown_levels(batch))
     tidied = [(batch, tidy_schools(batch, term)) for batch in lists]
     schools = _stack(tidied, "schools")
     codes = school_codes(schools)
     if not lists and not problems:
-        problems.append(_no_schools(study, term))
+        problems.append(no_schools(study, term))
     homes = _schools_of_files(files, codes, problems) if lists else {}
+    problems.extend(map(resent.conflict, resent.groups_of(files, homes)))
     first_rid = sum(len(batch.cells) for batch in lists)
     others = [name for name in TABLES if name != "schools"]
     made = _batches(files, tuple(others), homes, codebooks, first_rid)
@@ -138,7 +142,7 @@ def _tidy(batch: Batch, ctx: Context, before: list[tuple[Batch, Tidy]]) -> Tidy:
 
 
 def _read_all(
-    raws: list[RawFile], codebooks: dict[str, Codebook], on_progress: Progress
+    raws: list[RawFile], codebooks: dict[str, Codebook], superseded: dict[str, str], on_progress: Progress
 ) -> tuple[list[FileRecord], list[FileCells], list[CobenchError]]:
     """Read every file; what can't be read doesn't hide what else can't."""
     records, files, problems = [], [], []
@@ -154,12 +158,19 @@ def _read_all(
         try:
             found = batches.read_file(raw, codebooks.get(raw.source.instrument or ""))
         except CobenchError as error:
-            problems.append(error)
+            if raw.label in superseded:
+                how = f"superseded by {superseded[raw.label]}, not readable"
+                records.append(FileRecord(raw.label, kind, how, raw.sha256, 0, nothing))
+            else:
+                problems.append(error)
+            continue
+        if raw.label in superseded:
+            how = f"superseded by {superseded[raw.label]}"
+            records.append(FileRecord.of_no_data(raw, how, found.rows_in, "superseded"))
             continue
         if place in seen:
-            rows = pd.DataFrame({"sheet": "", "row": range(1, found.rows_in + 1), "rule": "identical_file"})
             how = f"same content as {seen[place]}"
-            records.append(FileRecord(raw.label, kind, how, raw.sha256, found.rows_in, rows))
+            records.append(FileRecord.of_no_data(raw, how, found.rows_in, "identical_file"))
             continue
         seen[place] = raw.label
         records.append(FileRecord(raw.label, kind, found.how, raw.sha256, found.rows_in, found.non_data))
@@ -191,18 +202,16 @@ def _batches(
 def _schools_of_files(
     files: list[FileCells], codes: dict[str, str], problems: list[CobenchError]
 ) -> dict[str, str]:
-    """School of each file that a folder or the file name tells."""
+    """School of each file that a folder, the file name or (``file/sheet``) the name of a sheet tells."""
     homes = {}
     for each in files:
         how = each.raw.source.school
-        if how not in ("folder", "file"):
-            continue
-        name = each.raw.path.parent.name if how == "folder" else each.raw.path.stem
-        school = batches.school_in(name, codes)
-        if school is None:
-            problems.append(_unknown_school(each.raw.label, how))
-        else:
-            homes[each.raw.label] = school
+        for place, name in batches.names_of_school(each):
+            school = batches.school_in(name, codes)
+            if school is None:
+                problems.append(_unknown_school(each.raw.label, how))
+            else:
+                homes[place] = school
     return homes
 
 
@@ -262,7 +271,8 @@ def _stop(problems: list[CobenchError]) -> None:
     )
 
 
-def _no_schools(study: Study, term: Term) -> IngestError:
+def no_schools(study: Study, term: Term) -> IngestError:
+    """The error of a delivery without a list of schools."""
     patterns = [each.files.replace("{term}", term.id) for each in study.sources if each.table == "schools"]
     listed = ", ".join(patterns) or "(no source of table schools)"
     return IngestError(
@@ -272,7 +282,8 @@ def _no_schools(study: Study, term: Term) -> IngestError:
 
 
 def _unknown_school(label: str, how: str) -> IngestError:
-    where = ("folder", "文件夹") if how == "folder" else ("file name", "文件名")
+    said = {"folder": ("folder", "文件夹"), "sheet": ("name of a sheet", "某个工作表名")}
+    where = said.get(how, ("file name", "文件名"))
     return IngestError(
         en=f"{label}: its {where[0]} names no school of the list (code, name or short name); rename it, or mend the list",
         zh=f"{label}：{where[1]}不对应学校名录中的任何学校（代码、名称或简称）；请改名，或修正名录",

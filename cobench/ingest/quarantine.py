@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pandas as pd
 
 from cobench.declared import Text
-from cobench.errors import ConservationError
+from cobench.errors import ConservationError, StageMissingError
+from cobench.store import private_dir
+from cobench.study import Study
 
 FAULT = ["rid", "column", "rule"]
+QUARANTINE = [
+    "term", "school", "file", "sheet", "row", "status", "column", "rule", "hint_zh", "hint_en", "values",
+]  # fmt: skip
+LISTED = ["school", "file", "status", "column", "rule", "n", "rows", "hint_zh", "hint_en"]
 
 # Rows put aside until the school has mended them; the text is the hint that goes back to the school.
 QUARANTINE_RULES: dict[str, Text] = {
@@ -74,6 +81,7 @@ NON_DATA_RULES: dict[str, Text] = {
     "nil_return": Text("零报告（无）", "nil return"),
     "duplicate": Text("与已有记录相同的行", "row that repeats a record already held"),
     "identical_file": Text("内容相同的重复文件", "file sent twice with the same content"),
+    "superseded": Text("已被另一份报送文件替代", "file sent again; another one was chosen"),
     "hidden_sheet": Text("隐藏的工作表", "hidden sheet"),
     "notes_sheet": Text("说明页", "sheet of notes"),
     "filtered": Text("按研究的筛选条件不纳入", "left out by the study's filter"),
@@ -173,3 +181,51 @@ class Tidy:
     non_data: pd.DataFrame = field(default_factory=faults)
     cells: pd.DataFrame = field(default_factory=faults)
     links: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+
+# ---- what has been put aside --------------------------------------------------------------------------
+
+
+def quarantine_path(study: Study, term_id: str) -> Path:
+    """Where rows put aside lie with their values, for their owner only."""
+    return private_dir(study, "quarantine") / f"{term_id}.parquet"
+
+
+def read_quarantine(study: Study, term_id: str) -> pd.DataFrame:
+    """Rows and cells put aside by the last ingest of a term, with their values; columns :data:`QUARANTINE`.
+
+    Raises
+    ------
+    StageMissingError
+        When the term hasn't been ingested.
+    """
+    path = quarantine_path(study, term_id)
+    if not path.exists():
+        raise StageMissingError(
+            en=f"term {term_id} has not been ingested; run `cobench ingest {term_id}`",
+            zh=f"学期 {term_id} 尚未读入；请运行 `cobench ingest {term_id}`",
+        )
+    return pd.read_parquet(path).reindex(columns=QUARANTINE)
+
+
+def listed(frame: pd.DataFrame, school: str | None = None, rule: str | None = None) -> pd.DataFrame:
+    """What is put aside by file and rule, most rows first; columns :data:`LISTED`, no values."""
+    own = frame[(frame["school"] == school) | (school is None)]
+    own = own[(own["rule"] == rule) | (rule is None)].sort_values("row", kind="stable")
+    keys = [name for name in LISTED if name not in ("n", "rows")]
+    counted = own.groupby(keys, sort=True)["row"].agg(n="size", rows=row_ranges).reset_index()
+    return counted.sort_values(["n", "file"], ascending=[False, True], kind="stable").reset_index(drop=True)[
+        LISTED
+    ]
+
+
+def row_ranges(rows: Iterable[int], most: int = 6) -> str:
+    """Row numbers as ``3, 8-12``, the first ones where there are many."""
+    spans: list[list[int]] = []
+    for row in sorted(set(map(int, rows))):
+        if spans and row == spans[-1][1] + 1:
+            spans[-1][1] = row
+        else:
+            spans.append([row, row])
+    shown = [f"{first}" if first == last else f"{first}-{last}" for first, last in spans[:most]]
+    return ", ".join([*shown, *(["…"] if len(spans) > most else [])])

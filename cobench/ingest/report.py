@@ -8,18 +8,19 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from cobench.ingest.batches import Batch
+from cobench.ingest.batches import Batch, RawFile, school_in
+from cobench.ingest.context import school_codes
 from cobench.ingest.identities import write_private
 from cobench.ingest.linkage import MATCH_REPORT
-from cobench.ingest.quarantine import Conservation, Tidy, hint
-from cobench.store import private_dir
+from cobench.ingest.quarantine import QUARANTINE, Conservation, Tidy, hint, quarantine_path
+from cobench.ingest.text import map_unique
 from cobench.study import Study
 
 FILES = ["term", "file", "kind", "how_read", "rows_in", "accepted", "quarantined", "non_data", "sha256"]
 RULES = ["term", "file", "status", "rule", "column", "n", "hint_zh", "hint_en"]
-QUARANTINE = ["term", "file", "sheet", "row", "status", "column", "rule", "hint_zh", "hint_en", "values"]
+SCHOOL_ROWS = ["term", "school", "kind", "status", "rule", "column", "n"]
 # Tables that hold no row of a file one to one.
-_DERIVED = ("roster", "logs")
+_DERIVED = ("roster", "logs", "set_aside")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,12 @@ class FileRecord:
     sha256: str
     rows_in: int
     non_data: pd.DataFrame
+
+    @classmethod
+    def of_no_data(cls, raw: RawFile, how: str, rows_in: int, rule: str) -> FileRecord:
+        """A file none of whose rows count, all for one reason."""
+        rows = pd.DataFrame({"sheet": "", "row": range(1, rows_in + 1), "rule": rule})
+        return cls(raw.label, raw.source.table, how, raw.sha256, rows_in, rows)
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,54 @@ def rule_frame(outcome: Outcome, term_id: str) -> pd.DataFrame:
     )[RULES]
 
 
+def school_frame(outcome: Outcome, term_id: str) -> pd.DataFrame:
+    """Rows by school, table, what became of them (``accepted, quarantined, non_data``; ``cell``) and rule.
+
+    Columns :data:`SCHOOL_ROWS`; ``school`` is "" where a row doesn't tell. Rows of status ``cell`` are cells of
+    accepted rows that could not be read.
+    """
+    codes = school_codes(outcome.tables["schools"]) if "schools" in outcome.tables else {}
+    parts, homes = [], {}
+    for batch, tidy in outcome.tidied:
+        schools = _schools_of_rows(batch, codes)
+        homes |= _one_home(batch, schools)
+        kind = batch.source.table
+        accepted = pd.DataFrame({"rid": _accepted(tidy), "rule": "", "column": ""})
+        for status, rows in (("accepted", accepted), *_by_status(tidy)):
+            headers = _placed(batch, rows)["column"] if status != "accepted" else ""
+            own = pd.DataFrame(
+                {"school": schools.loc[rows["rid"]].to_numpy(), "rule": rows["rule"].to_numpy()}
+            )
+            parts.append(own.assign(kind=kind, status=status, column=headers))
+    for record in outcome.records:
+        folder = record.label.rsplit("/", 2)[-2] if "/" in record.label else ""
+        home = homes.get(record.label) or school_in(folder, codes) or ""
+        rows = record.non_data[["rule"]]
+        parts.append(rows.assign(school=home, kind=record.kind, status="non_data", column=""))
+    keys = SCHOOL_ROWS[1:-1]
+    joined = (
+        pd.concat([part[keys] for part in parts], ignore_index=True) if parts else pd.DataFrame(columns=keys)
+    )
+    counted = joined.astype("str").groupby(keys, sort=True).size().rename("n").reset_index()
+    return counted.assign(term=term_id)[SCHOOL_ROWS]
+
+
+def _schools_of_rows(batch: Batch, codes: dict[str, str]) -> pd.Series:
+    """School of each row of a batch, "" where it can't be told."""
+    if batch.source.table == "schools":
+        return pd.Series("", index=batch.cells.index, dtype="object")
+    if "school" in batch.cells:
+        return map_unique(batch.cells["school"], lambda text: codes.get(text, ""))
+    homes = batch.cells["school_of_file"].astype("object")
+    return homes.where(homes.notna(), "")
+
+
+def _one_home(batch: Batch, schools: pd.Series) -> dict[str, str]:
+    """School of each file whose rows all are of one."""
+    by_file = schools.groupby(batch.cells["file"])
+    return {file: own.iloc[0] for file, own in by_file if own.nunique() == 1 and own.iloc[0]}
+
+
 def link_frame(outcome: Outcome) -> pd.DataFrame:
     """Linked and unlinked rows by term, school, table and role."""
     parts = [tidy.links for _, tidy in outcome.tidied if len(tidy.links)]
@@ -101,18 +156,21 @@ def link_frame(outcome: Outcome) -> pd.DataFrame:
 
 def write_quarantine(study: Study, term_id: str, outcome: Outcome) -> None:
     """Quarantined rows and unread cells with their values, to ``private/quarantine/<term>.parquet``."""
+    codes = school_codes(outcome.tables["schools"]) if "schools" in outcome.tables else {}
     parts = []
     for batch, tidy in outcome.tidied:
+        schools = _schools_of_rows(batch, codes)
         for status, faults in _by_status(tidy):
             if status != "non_data" and len(faults):
                 values = [_values(batch, rid) for rid in faults["rid"]]
-                parts.append(_placed(batch, faults).assign(status=status, values=values))
+                own = schools.loc[faults["rid"]].to_numpy()
+                parts.append(_placed(batch, faults).assign(status=status, values=values, school=own))
     joined = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=QUARANTINE)
     hints = joined["rule"].map(hint)
     frame = joined.assign(
         term=term_id, hint_zh=[each.zh for each in hints], hint_en=[each.en for each in hints]
     )
-    write_private(private_dir(study, "quarantine") / f"{term_id}.parquet", frame[QUARANTINE])
+    write_private(quarantine_path(study, term_id), frame[QUARANTINE])
 
 
 def _by_status(tidy: Tidy) -> Iterable[tuple[str, pd.DataFrame]]:

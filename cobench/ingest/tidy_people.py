@@ -58,6 +58,7 @@ def tidy_schools(batch: Batch, term: Term) -> Tidy:
             "school": cells["school"],
             "name": cells["name"],
             "short_name": cells.get("short_name", ""),
+            "former_names": cells.get("former_names", ""),
             "stage": decode_levels(batch, "stage"),
             "term": term.id,
         }

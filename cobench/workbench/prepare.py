@@ -12,6 +12,7 @@ from cobench import stage, store
 from cobench.errors import StageMissingError
 from cobench.ingest.identities import key_id, load_key
 from cobench.ingest.ingest import ingest_term
+from cobench.ingest.resent import CHOICES
 from cobench.study import Study
 
 
@@ -59,6 +60,7 @@ def delivery_key(study: Study, term_id: str, key: bytes) -> str:
         raw_files(study, term_id),
         store.file_hash(study.root / "study.toml"),
         books,
+        store.file_hash(study.root / CHOICES) if (study.root / CHOICES).exists() else "",
         key_id(key),
         _ingest_code(),
     ]
