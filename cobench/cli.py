@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from cobench.declared import Text
 from cobench.errors import CobenchError
 
 app = typer.Typer(
@@ -77,6 +78,9 @@ def ingest(term: TermArgument = "", study: StudyOption = HERE) -> None:
     """Read a term's raw files into tables; say what came in and what was put aside. 读入原始文件。"""
     from cobench.ingest.identities import load_key
     from cobench.ingest.ingest import ingest_term
+    from cobench.run.progress import ui_language
+    from cobench.run.school_quality import hand_out
+    from cobench.workbench.handouts import corrections_dir
 
     opened, term_id = _open(study, term)
     result = ingest_term(opened, term_id, key=load_key(opened.id, opened.root))
@@ -85,6 +89,12 @@ def ingest(term: TermArgument = "", study: StudyOption = HERE) -> None:
     if len(result.rules):
         print()
         print(result.rules.to_string(index=False))
+    handed = hand_out(opened, term_id)
+    folder = os.path.relpath(corrections_dir(opened, term_id))
+    said = Text(
+        f"退改清单 {len(handed.lists)} 份：{folder}", f"{len(handed.lists)} correction lists: {folder}"
+    )
+    print(said[ui_language()])
 
 
 @app.command()

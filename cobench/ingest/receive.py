@@ -253,10 +253,11 @@ def _state(
     blank = [label for label in own if label in delivery.read and not _holds_rows(delivery.read[label])]
     found += [(label, "没有数据行；没有内容也请报“无”", "holds no row of data; write 无 (none) if there is none")
               for label in blank]  # fmt: skip
-    twice = dict.fromkeys(again[label] for label in own if label in again)
-    for group in twice:
-        error = resent.conflict(group)
-        found.append(("；".join(raw.label for raw in group), error.zh, error.en))
+    twice = {again[label][0].label: again[label] for label in own if label in again}
+    for group in twice.values():
+        zh = f"报送了 {len(group)} 份且内容不同；请学校确认以哪一份为准，再用 cobench choose 指定"
+        en = f"{len(group)} files with different content; ask the school which one counts, then `cobench choose` it"
+        found.append(("；".join(raw.label for raw in group), zh, en))
     if twice:
         return "duplicate", found
     return ("unreadable" if broken or blank else "received"), found

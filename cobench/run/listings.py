@@ -38,7 +38,9 @@ def print_received(received: Received, console: Console, language: str) -> None:
     for row in received.problems.to_dict("records"):
         who = f"{row['school']} {row['name']}".strip() or _say(language, "全区", "district")
         if row["state"] != "missing":
-            why = escape(row["why_zh" if language == "zh" else "why_en"])
+            why = escape(
+                f"{row[f'why_{language}']}  {row['file'] if row['state'] == 'duplicate' else ''}".rstrip()
+            )
             console.print(
                 f"{_state(row['state'], language)} {escape(who)} · {escape(row['kind'])}: {why}",
                 soft_wrap=True,

@@ -18,6 +18,8 @@ from cobench.store import private_dir
 from cobench.study import Study
 
 CORRECTION = ["file", "sheet", "row", "column", "status", "rule", "hint"]
+# Nothing that a school can mend in a file of its own.
+_NOT_FOR_SCHOOLS = ("unlinked", "redacted")
 _HEADS = {
     "school": ("学校代码", "school"),
     "name": ("学校", "name"),
@@ -77,6 +79,7 @@ def write_corrections(study: Study, term_id: str, language: str = "zh") -> list[
     """
     shutil.rmtree(corrections_dir(study, term_id), ignore_errors=True)
     frame = read_quarantine(study, term_id)
+    frame = frame[~frame["rule"].isin(_NOT_FOR_SCHOOLS)]
     schools = store.read_table(study, "schools", [term_id])
     names = dict(zip(schools["school"], schools["name"], strict=True))
     paths = []

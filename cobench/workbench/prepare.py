@@ -14,6 +14,7 @@ from cobench.ingest.identities import key_id, load_key
 from cobench.ingest.ingest import ingest_term
 from cobench.ingest.resent import CHOICES
 from cobench.study import Study
+from cobench.workbench.handouts import write_corrections
 
 
 def bring_up_to_date(
@@ -40,6 +41,7 @@ def bring_up_to_date(
     for done, each in enumerate(changed):
         on_progress("ingest", done, len(changed))
         ingest_term(study, each, key=key)
+        write_corrections(study, each, study.languages[0])
         store.write_json(_receipt(study, each), {"key": wanted[each]})
     stage.prepare(study, term_id, jobs=jobs, on_progress=on_progress)
 
