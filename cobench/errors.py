@@ -64,6 +64,14 @@ class IngestError(CobenchError):
     """Several fatal problems of one ingest, listed together."""
 
 
+class StudyLockedError(CobenchError):
+    """Another process is writing the study."""
+
+
+class StorageError(CobenchError):
+    """A disk that is full, read-only or not writable."""
+
+
 class StageMissingError(CobenchError):
     """Something is asked for before the step that makes it has run."""
 

@@ -1,9 +1,11 @@
 """Parquet behind one manifest, queried by DuckDB.
 
-``data/processed/<table>/term=<term>/<content hash>.parquet`` holds the rows of one term from one delivery;
-``data/processed/manifest.json`` names the files that count. Files are written first and the manifest is
-replaced last, so a reader sees the old tables or the new ones; files that no manifest names are removed
-after the replacement.
+``data/processed/<table>/term=<term>/<content hash>.parquet`` holds rows of one term from one part of a delivery;
+``data/processed/manifest.json`` names the files that count, what they were made from, and the private files that
+belong to them. Files are written first and the manifest is replaced last, so a reader sees the old tables or the
+new ones. Private files wait in ``private/.staged`` until the manifest names them and are put in place by whoever
+comes next, the writer or a reader. What no manifest names is removed by the next writer; there is one at a time
+(:mod:`cobench.lock`).
 """
 
 from __future__ import annotations
@@ -12,18 +14,69 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from cobench import tables
 from cobench.errors import ConservationError, StageMissingError
+from cobench.lock import storing, writing
 from cobench.study import Study
 
 NO_TERM = "all"
+FORMAT = 2
+_STAGED = ".staged"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one part of a delivery (the files of one table) has become.
+
+    Attributes
+    ----------
+    key : str
+        Hash of all that it was made from.
+    tables : dict
+        Table to term to ``{"file", "rows"}``.
+    cells : tuple of str
+        Cell files kept for it (:mod:`cobench.ingest.cells`).
+    asked : bool
+        Whether it looked at what earlier deliveries hold.
+    """
+
+    key: str
+    tables: dict[str, dict[str, dict]]
+    cells: tuple[str, ...] = ()
+    asked: bool = False
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """All of one delivery.
+
+    Attributes
+    ----------
+    key : str
+        Hash of all that it was made from, earlier deliveries apart.
+    parts : dict
+        By name.
+    private : dict
+        Staged names of its private files by their place below ``private/``.
+    earlier : str
+        Hash of what earlier deliveries held, where a part looked at it.
+    """
+
+    key: str = ""
+    parts: dict[str, Part] = field(default_factory=dict)
+    private: dict[str, str] = field(default_factory=dict)
+    earlier: str = ""
 
 
 def processed_dir(study: Study) -> Path:
@@ -41,41 +94,128 @@ def private_dir(study: Study, *parts: str) -> Path:
     return folder
 
 
-def write_tables(study: Study, delivery: str, frames: dict[str, pd.DataFrame]) -> None:
+def write_tables(study: Study, delivery: str, frames: Mapping[str, pd.DataFrame]) -> None:
     """Store ``frames`` as all that ``delivery`` holds, replacing what it held before, atomically.
-
-    Canonical tables are checked by :func:`cobench.tables.conform`; a frame with a column ``term`` is split
-    by it.
 
     Raises
     ------
     ConservationError
-        If a key is not unique or a row has no term (it would belong to no file); nothing is replaced then.
+        See :func:`write_part`; nothing is replaced then.
+    StudyLockedError, StorageError
     """
-    manifest = _read_manifest(study)
-    for by_term in manifest.values():
-        for term in list(by_term):
-            by_term[term].pop(delivery, None)
-            if not by_term[term]:
-                del by_term[term]
+    with writing(study.root):
+        parts = {"all": Part("", write_part(study, frames))} if frames else {}
+        commit(study, {delivery: Delivery(parts=parts)})
+
+
+def write_part(study: Study, frames: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, dict]]:
+    """Write ``frames`` as files that count once they are committed; table to term to ``{"file", "rows"}``.
+
+    Canonical tables are checked by :func:`cobench.tables.to_arrow`; a frame with a column ``term`` is split by it.
+
+    Raises
+    ------
+    ConservationError
+        If a key is not unique or a row has no term (it would belong to no file).
+    StorageError
+    """
+    written: dict[str, dict[str, dict]] = {}
     for name, frame in frames.items():
-        tidy = tables.conform(name, frame) if name in tables.TABLES else frame.reset_index(drop=True)
-        for term, rows in _by_term(name, tidy):
+        if name in tables.TABLES:
+            table = tables.to_arrow(name, frame)
+        else:
+            table = pa.Table.from_pandas(frame.reset_index(drop=True), preserve_index=False)
+        for term, rows in _by_term(name, table):
             path = _write_parquet(study, f"{name}/term={term}", rows)
-            manifest.setdefault(name, {}).setdefault(term, {})[delivery] = {"file": path, "rows": len(rows)}
-    write_json(processed_dir(study) / "manifest.json", manifest)
-    _collect(study, manifest)
+            written.setdefault(name, {})[term] = {"file": path, "rows": rows.num_rows}
+    return written
+
+
+def commit(study: Study, made: Mapping[str, Delivery]) -> None:
+    """Make deliveries count, each in place of what it held before, and remove what no longer counts.
+
+    Call it inside :func:`cobench.lock.writing`.
+    """
+    held = {**read_deliveries(study), **made}
+    held = {name: each for name, each in held.items() if each.parts}
+    content = {
+        "format": FORMAT,
+        "deliveries": {
+            name: {
+                "key": each.key,
+                "private": each.private,
+                "earlier": each.earlier,
+                "parts": {part: vars(of) | {"cells": list(of.cells)} for part, of in each.parts.items()},
+            }
+            for name, each in held.items()
+        },
+    }
+    path = _manifest_path(study)
+    text = json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True)
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        write_text(path, text)
+    finish_private(study)
+    _collect(study, held)
+
+
+def read_deliveries(study: Study) -> dict[str, Delivery]:
+    """What has been committed, by delivery."""
+    path = _manifest_path(study)
+    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if content.get("format") != FORMAT:
+        return {}
+    return {
+        name: Delivery(
+            each["key"],
+            {part: Part(**(of | {"cells": tuple(of["cells"])})) for part, of in each["parts"].items()},
+            each["private"],
+            each["earlier"],
+        )
+        for name, each in content["deliveries"].items()
+    }
+
+
+def stage_private(study: Study, place: str, table: pa.Table) -> str:
+    """Write a private file that goes to ``private/<place>`` once a manifest names it; returns its staged name."""
+    folder = private_dir(study, _STAGED)
+    with storing():
+        handle, temporary = tempfile.mkstemp(prefix=".part-", dir=folder)
+        os.close(handle)
+        try:
+            pq.write_table(table, temporary)
+            os.chmod(temporary, 0o600)
+            name = f"{place.replace('/', '-')}-{file_hash(Path(temporary))[:16]}"
+            os.replace(temporary, folder / name)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    return name
+
+
+def finish_private(study: Study) -> None:
+    """Put private files in place that the manifest names and that a killed writer left waiting."""
+    waiting = study.root / "private" / _STAGED
+    if not waiting.is_dir():
+        return
+    for delivery in read_deliveries(study).values():
+        for place, name in delivery.private.items():
+            if (waiting / name).exists():
+                target = study.root / "private" / place
+                private_dir(study, *Path(place).parts[:-1])
+                # A reader and the writer may both come by; the second finds it done.
+                with suppress(FileNotFoundError):
+                    os.replace(waiting / name, target)
 
 
 def table_names(study: Study) -> tuple[str, ...]:
     """Tables that hold anything."""
-    return tuple(sorted(name for name, by_term in _read_manifest(study).items() if by_term))
+    held = read_deliveries(study).values()
+    return tuple(sorted({name for each in held for part in each.parts.values() for name in part.tables}))
 
 
 def deliveries(study: Study) -> tuple[str, ...]:
     """Deliveries that have been ingested."""
-    manifest = _read_manifest(study)
-    return tuple(sorted({d for by_term in manifest.values() for each in by_term.values() for d in each}))
+    return tuple(sorted(read_deliveries(study)))
 
 
 def read_table(
@@ -83,27 +223,47 @@ def read_table(
     name: str,
     terms: Iterable[str] | None = None,
     *,
-    except_delivery: str | None = None,
+    deliveries: Collection[str] | None = None,
+    parts: Collection[str] | None = None,
+    columns: Collection[str] | None = None,
 ) -> pd.DataFrame:
     """Rows of table ``name`` of the given terms (all, when None); empty when nothing is stored.
 
-    ``except_delivery`` leaves out what one delivery holds (used while that delivery is read again).
+    ``deliveries``, ``parts`` and ``columns`` narrow it further.
     """
-    files = _files(study, name, terms, except_delivery)
+    files = _files(study, name, terms, deliveries, parts)
     if not files:
-        return tables.empty(name) if name in tables.TABLES else pd.DataFrame()
-    with connect(study) as connection:
-        frame = connection.read_parquet(files, union_by_name=True, hive_partitioning=False).df()
-    return tables.conform(name, frame) if name in tables.TABLES else frame
+        frame = tables.empty(name) if name in tables.TABLES else pd.DataFrame()
+        return frame if columns is None or frame.empty and not len(frame.columns) else frame[list(columns)]
+    with connect(study, views=False) as connection:
+        found = connection.read_parquet(files, union_by_name=True, hive_partitioning=False)
+        frame = (found if columns is None else found.project(", ".join(f'"{each}"' for each in columns))).df()
+    return tables.conform(name, frame, columns) if name in tables.TABLES else frame
+
+
+def read_codes(
+    study: Study, name: str, terms: Iterable[str], *, columns: Collection[str] | None = None
+) -> pa.Table:
+    """Rows of a canonical table as Arrow, texts as codes: quick and small for large tables."""
+    kinds = tables.TABLES[name].columns
+    wanted = [each for each in kinds if columns is None or each in columns]
+    texts = [each for each in wanted if kinds[each] == "text"]
+    files = _files(study, name, terms)
+    if not files:
+        return tables.to_arrow(name, tables.empty(name).astype(dict.fromkeys(texts, "category"))).select(
+            wanted
+        )
+    held = [pq.read_table(file, columns=wanted, read_dictionary=texts, partitioning=None) for file in files]
+    return pa.concat_tables(held)
 
 
 @contextmanager
-def connect(study: Study) -> Iterator[duckdb.DuckDBPyConnection]:
+def connect(study: Study, *, views: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB connection in memory with one view a stored table."""
     connection = duckdb.connect(":memory:")
     try:
-        for name in table_names(study):
-            files = _files(study, name, None, None)
+        for name in table_names(study) if views else ():
+            files = _files(study, name, None)
             listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
             connection.execute(
                 f'create view "{name}" as select * from '
@@ -117,25 +277,41 @@ def connect(study: Study) -> Iterator[duckdb.DuckDBPyConnection]:
 def inputs_key(study: Study, extra: str = "") -> str:
     """Hash of everything that a term stage depends on: stored tables, ``study.toml``, ``extra``."""
     digest = hashlib.sha256()
-    for path in (processed_dir(study) / "manifest.json", study.root / "study.toml"):
-        digest.update(path.read_bytes() if path.exists() else b"")
+    digest.update(json.dumps(contents(study)).encode())
+    path = study.root / "study.toml"
+    digest.update(path.read_bytes() if path.exists() else b"")
     digest.update(extra.encode())
     return digest.hexdigest()[:16]
+
+
+def contents(study: Study, deliveries: Collection[str] | None = None) -> list[tuple[str, ...]]:
+    """Delivery, part, table, term and file (named by its content) of all that is stored, in order."""
+    return sorted(
+        (name, part, table, term, entry["file"])
+        for name, each in read_deliveries(study).items()
+        if deliveries is None or name in deliveries
+        for part, of in each.parts.items()
+        for table, by_term in of.tables.items()
+        for term, entry in by_term.items()
+    )
 
 
 def write_stage(study: Study, term: str, key: str, frames: dict[str, pd.DataFrame]) -> None:
     """Store the derived frames of ``term``; what was current stays so until all are written."""
     folder = processed_dir(study) / "derived" / term
-    folder.mkdir(parents=True, exist_ok=True)
-    target = Path(tempfile.mkdtemp(prefix=f"{key}-", dir=folder))
-    for name, frame in frames.items():
-        frame.reset_index(drop=True).to_parquet(target / f"{name}.parquet", index=False)
-    write_json(folder / "current.json", {"key": key, "folder": target.name, "frames": sorted(frames)})
-    for old in folder.iterdir():
-        if old.is_dir() and old != target:
-            for file in old.iterdir():
-                file.unlink()
-            old.rmdir()
+    with writing(study.root), storing():
+        folder.mkdir(parents=True, exist_ok=True)
+        target = Path(tempfile.mkdtemp(prefix=f"{key}-", dir=folder))
+        for name, frame in frames.items():
+            frame.reset_index(drop=True).to_parquet(target / f"{name}.parquet", index=False)
+        write_json(folder / "current.json", {"key": key, "folder": target.name, "frames": sorted(frames)})
+        for old in folder.iterdir():
+            if old.is_dir() and old != target:
+                for file in old.iterdir():
+                    file.unlink()
+                old.rmdir()
+        for left in folder.glob(".current.json-*"):
+            left.unlink()
 
 
 def stage_key(study: Study, term: str) -> str | None:
@@ -171,15 +347,16 @@ def write_json(path: Path, data: object) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Replace ``path`` by ``text`` in UTF-8, atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with storing():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
 
 
 def file_hash(path: Path) -> str:
@@ -188,59 +365,80 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read_manifest(study: Study) -> dict:
-    path = processed_dir(study) / "manifest.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+def _manifest_path(study: Study) -> Path:
+    return processed_dir(study) / "manifest.json"
 
 
-def _by_term(name: str, frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    if "term" not in frame:
-        yield NO_TERM, frame
+def _by_term(name: str, table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    if "term" not in table.column_names:
+        yield NO_TERM, table
         return
-    n_without = int(frame["term"].isna().sum())
-    if n_without:
+    terms = table["term"]
+    if terms.null_count:
         raise ConservationError(
-            en=f"table {name}: {n_without} rows have no term and would be lost; give each row its term",
-            zh=f"表 {name}：有 {n_without} 行没有学期，存入后会丢失；请为每行给出学期",
+            en=f"table {name}: {terms.null_count} rows have no term and would be lost; give each row its term",
+            zh=f"表 {name}：有 {terms.null_count} 行没有学期，存入后会丢失；请为每行给出学期",
         )
-    for term, rows in frame.groupby("term", sort=True):
-        yield str(term), rows.reset_index(drop=True)
+    found = sorted(pc.unique(terms).to_pylist())
+    for term in found:
+        yield str(term), table if len(found) == 1 else table.filter(pc.equal(terms, term))
 
 
-def _write_parquet(study: Study, folder: str, frame: pd.DataFrame) -> str:
+def _write_parquet(study: Study, folder: str, table: pa.Table) -> str:
     target = processed_dir(study) / folder
-    target.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=".part-", dir=target)
-    os.close(handle)
-    try:
-        frame.to_parquet(temporary, index=False)
-        name = f"{file_hash(Path(temporary))[:16]}.parquet"
-        os.replace(temporary, target / name)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with storing():
+        target.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=".part-", dir=target)
+        os.close(handle)
+        try:
+            # Columns of codes are written as such, others (pseudonyms) plainly.
+            coded = [each.name for each in table.schema if not pa.types.is_string(each.type)]
+            pq.write_table(table, temporary, use_dictionary=coded or False, store_schema=False)
+            name = f"{file_hash(Path(temporary))[:16]}.parquet"
+            os.replace(temporary, target / name)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
     return f"{folder}/{name}"
 
 
-def _files(study: Study, name: str, terms: Iterable[str] | None, except_delivery: str | None) -> list[str]:
-    by_term = _read_manifest(study).get(name, {})
+def _files(
+    study: Study,
+    name: str,
+    terms: Iterable[str] | None,
+    deliveries: Collection[str] | None = None,
+    parts: Collection[str] | None = None,
+) -> list[str]:
     wanted = None if terms is None else {NO_TERM, *terms}
-    return [
-        str(processed_dir(study) / entry["file"])
-        for term in sorted(by_term)
+    found = [
+        (term, delivery, part, entry["file"])
+        for delivery, each in read_deliveries(study).items()
+        if deliveries is None or delivery in deliveries
+        for part, of in each.parts.items()
+        if parts is None or part in parts
+        for term, entry in of.tables.get(name, {}).items()
         if wanted is None or term in wanted
-        for delivery, entry in sorted(by_term[term].items())
-        if delivery != except_delivery
     ]
+    return [str(processed_dir(study) / file) for *_, file in sorted(found)]
 
 
-def _collect(study: Study, manifest: dict) -> None:
+def _collect(study: Study, held: Mapping[str, Delivery]) -> None:
+    """Remove files that no manifest names, and what killed writers left behind."""
+    parts = [part for each in held.values() for part in each.parts.values()]
     named = {
-        entry["file"] for by_term in manifest.values() for each in by_term.values() for entry in each.values()
+        entry["file"] for part in parts for by_term in part.tables.values() for entry in by_term.values()
     }
-    root = processed_dir(study)
-    for path in root.glob("*/term=*/*.parquet"):
-        if path.relative_to(root).as_posix() not in named:
-            # Windows refuses while a reader holds the file open; the next write collects it.
-            with suppress(PermissionError):
-                path.unlink()
+    root, private = processed_dir(study), study.root / "private"
+    cells = {name for part in parts for name in part.cells}
+    staged = {name for each in held.values() for name in each.private.values()}
+    loose = [
+        *(path for path in root.glob("*/term=*/*.parquet") if path.relative_to(root).as_posix() not in named),
+        *root.glob("*/term=*/.part-*"),
+        *root.glob(".manifest.json-*"),
+        *(path for path in (private / _STAGED).glob("*") if path.name not in staged),
+        *(path for path in (private / "cells").glob("*") if path.name not in cells),
+    ]
+    for path in loose:
+        # Windows refuses while a reader holds the file open; the next write collects it.
+        with suppress(PermissionError):
+            path.unlink()

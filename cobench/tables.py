@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import pandas as pd
+import pyarrow as pa
 
 from cobench.errors import ConservationError
 
@@ -152,7 +154,7 @@ _TABLES = (
 
 TABLES: dict[str, Table] = {table.name: table for table in _TABLES}
 
-_DTYPES = {
+DTYPES = {
     "text": "str",
     "int": "Int64",
     "float": "float64",
@@ -162,10 +164,20 @@ _DTYPES = {
 }
 
 
-def conform(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+_ARROW = {
+    "text": pa.string(),
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "bool": pa.bool_(),
+    "date": pa.timestamp("ms"),
+    "time": pa.timestamp("ms"),
+}
+
+
+def conform(name: str, frame: pd.DataFrame, columns: Collection[str] | None = None) -> pd.DataFrame:
     """Return ``frame`` with exactly the columns and types of canonical table ``name``.
 
-    Absent columns become missing; extra columns are dropped.
+    Absent columns become missing; extra columns are dropped. With ``columns`` only these are returned.
 
     Raises
     ------
@@ -173,19 +185,36 @@ def conform(name: str, frame: pd.DataFrame) -> pd.DataFrame:
         If the table's key is not unique.
     """
     table = TABLES[name]
-    columns = {
-        column: _cast(frame[column], kind) if column in frame else _empty(frame.index, kind)
-        for column, kind in table.columns.items()
-    }
-    tidy = pd.DataFrame(columns).reset_index(drop=True)
-    if table.key and tidy.duplicated(list(table.key)).any():
-        n_twice = int(tidy.duplicated(list(table.key)).sum())
-        keys = ", ".join(table.key)
-        raise ConservationError(
-            en=f"table {name}: {n_twice} rows repeat the key ({keys}); resolve duplicates before storing",
-            zh=f"表 {name}：有 {n_twice} 行重复了主键（{keys}），入库前须先处理重复",
-        )
+    tidy = pd.DataFrame(
+        {
+            column: _cast(frame[column], kind) if column in frame else _empty(frame.index, kind)
+            for column, kind in table.columns.items()
+            if columns is None or column in columns
+        }
+    ).reset_index(drop=True)
+    if set(table.key) <= set(tidy.columns):
+        _check_key(table, tidy)
     return tidy
+
+
+def to_arrow(name: str, frame: pd.DataFrame) -> pa.Table:
+    """``frame`` as an Arrow table with exactly the columns and types of canonical table ``name``.
+
+    Columns of categories stay codes where that is shorter.
+
+    Raises
+    ------
+    ConservationError
+        If the table's key is not unique.
+    """
+    table = TABLES[name]
+    _check_key(table, frame if set(table.key) <= set(frame.columns) else conform(name, frame))
+    return pa.table(
+        {
+            column: _arrow(frame[column], kind) if column in frame else pa.nulls(len(frame), _ARROW[kind])
+            for column, kind in table.columns.items()
+        }
+    )
 
 
 def empty(name: str) -> pd.DataFrame:
@@ -193,11 +222,35 @@ def empty(name: str) -> pd.DataFrame:
     return conform(name, pd.DataFrame())
 
 
+def _check_key(table: Table, frame: pd.DataFrame) -> None:
+    if table.key and frame.duplicated(list(table.key)).any():
+        n_twice = int(frame.duplicated(list(table.key)).sum())
+        keys = ", ".join(table.key)
+        raise ConservationError(
+            en=f"table {table.name}: {n_twice} rows repeat the key ({keys}); resolve duplicates before storing",
+            zh=f"表 {table.name}：有 {n_twice} 行重复了主键（{keys}），入库前须先处理重复",
+        )
+
+
 def _cast(column: pd.Series, kind: str) -> pd.Series:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype("object")
     if kind in ("date", "time"):
-        return pd.to_datetime(column).astype(_DTYPES[kind])
-    return column.astype(_DTYPES[kind])
+        return pd.to_datetime(column).astype(DTYPES[kind])
+    return column.astype(DTYPES[kind])
+
+
+def _arrow(column: pd.Series, kind: str) -> pa.Array:
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        return pa.array(_cast(column, kind), type=_ARROW[kind], from_pandas=True)
+    values = pd.Series(column.cat.categories.to_numpy(dtype=object))
+    distinct = pa.array(_cast(values, kind), type=_ARROW[kind], from_pandas=True)
+    codes = column.cat.codes.to_numpy()
+    indices = pa.array(codes, pa.int32(), mask=codes < 0)
+    if kind == "text" and len(distinct) < max(1000, len(column) // 8):
+        return pa.DictionaryArray.from_arrays(indices, distinct)
+    return distinct.take(indices)
 
 
 def _empty(index: pd.Index, kind: str) -> pd.Series:
-    return pd.Series(None, index=index, dtype=_DTYPES[kind])
+    return pd.Series(None, index=index, dtype=DTYPES[kind])

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from cobench.errors import CobenchError, IngestError, StudyFileError, UnknownLevelError
-from cobench.ingest import headers, resent, wenjuanxing
+from cobench.ingest import columns, fast_csv, headers, resent, wenjuanxing
 from cobench.ingest.codebook import Codebook
 from cobench.ingest.headers import Located, Wanted
-from cobench.ingest.readers import read_cells
-from cobench.ingest.text import clean_text, map_unique
+from cobench.ingest.readers import read_bytes, read_cells
+from cobench.ingest.text import clean_text
 from cobench.store import file_hash
 from cobench.study import Source, Study, Term
 
@@ -71,7 +73,8 @@ class Batch:
     ----------
     cells : DataFrame
         Indexed by ``rid`` (a number for each data row of the ingest): :data:`ROW` and canonical columns as
-        cleaned text, "" where blank. ``school_of_file`` is missing where the file doesn't tell.
+        cleaned text, "" where blank, all as codes (:mod:`cobench.ingest.columns`). ``school_of_file`` is missing
+        where the file doesn't tell.
     kinds : DataFrame
         Kind of each cell (:mod:`cobench.ingest.readers`).
     headers : dict of (file, sheet, column) to header text
@@ -89,7 +92,7 @@ class Batch:
         return self.headers.get((file, sheet, column), column)
 
 
-def find_files(study: Study, term: Term) -> list[RawFile]:
+def find_files(study: Study, term: Term, hash_of: Callable[[Path], str] = file_hash) -> list[RawFile]:
     """Every file of the delivery ``data/raw/<term>``, in order of its path.
 
     Raises
@@ -113,7 +116,7 @@ def find_files(study: Study, term: Term) -> list[RawFile]:
         {path for path in (*folder.rglob("*"), *sources) if path.is_file() and not _is_hidden(path)}
     )
     raws = [
-        RawFile(path, path.relative_to(study.root).as_posix(), sources.get(path), file_hash(path))
+        RawFile(path, path.relative_to(study.root).as_posix(), sources.get(path), hash_of(path))
         for path in paths
     ]
     return resent.adopted(study, term, raws)
@@ -166,6 +169,12 @@ def read_file(raw: RawFile, codebook: Codebook | None) -> FileCells:
     """
     source = raw.source
     wanted = wanted_columns(source)
+    if source.platform is None:
+        data = read_bytes(raw.path, raw.label)
+        table = fast_csv.read_table(data, raw.path.suffix, raw.label)
+        if table is not None:
+            found = fast_csv.locate(table, wanted, raw.label)
+            return FileCells(raw, (found,), found.non_data, table.n_rows, found.how)
     located, others, how = [], [], []
     rows_in = 0
     for sheet in read_cells(raw.path, raw.label):
@@ -203,24 +212,41 @@ def put_together(
     source: Source, files: list[FileCells], schools: dict[str, str], first_rid: int, codebook: Codebook | None
 ) -> Batch:
     """One batch of all files of a source; ``schools`` gives the school of each file by its label."""
-    cells, kinds, names = [], [], {}
+    names, frames, kinds = {}, [], []
     for each in files:
         for located in each.located:
             sheets = located.cells["sheet"].unique() if len(located.cells) else []
             for sheet in sheets:
                 names.update({(each.raw.label, sheet, name): text for name, text in located.headers.items()})
-            home = located.cells["sheet"].map(
-                lambda sheet, file=each.raw.label: schools.get(f"{file}/{sheet}", schools.get(file))
-            )
-            cells.append(located.cells.assign(file=each.raw.label, school_of_file=home.astype("object")))
+            index, file = located.cells.index, each.raw.label
+            sheets = columns.recode(located.cells["sheet"], str)
+            placed = {
+                "file": columns.constant(file, index),
+                "sheet": sheets,
+                "school_of_file": columns.recode(
+                    sheets, lambda sheet, file=file: schools.get(f"{file}/{sheet}", schools.get(file))
+                ),
+            }
+            frames.append(located.cells.assign(**placed))
             kinds.append(located.kinds)
-    joined = pd.concat(cells, ignore_index=True) if cells else pd.DataFrame(columns=ROW)
+    joined = columns.stack_frames(frames) if frames else pd.DataFrame(columns=ROW)
     index = pd.RangeIndex(first_rid, first_rid + len(joined), name="rid")
+    texts = {name: _texts(joined[name]) for name in joined.columns if name not in ROW}
+    cells = pd.DataFrame({**{name: joined[name] for name in ROW}, **texts}).set_index(index)
     joined_kinds = pd.concat(kinds, ignore_index=True) if kinds else pd.DataFrame()
-    columns = [name for name in joined.columns if name not in ROW]
-    texts = joined[columns].astype("object")
-    cells_frame = pd.concat([joined[ROW], texts.where(texts.notna(), "")], axis=1).set_index(index)
-    return Batch(source, cells_frame, joined_kinds.fillna(0).set_index(index), names, codebook)
+    return Batch(source, cells, joined_kinds.fillna(0).set_index(index), names, codebook)
+
+
+def _texts(texts: pd.Series) -> pd.Series:
+    """A column of codes in which nothing is missing: a cell that a file doesn't have is blank."""
+    codes, distinct = columns.factor(texts)
+    if len(codes) and codes.min() >= 0:
+        return (
+            texts
+            if isinstance(texts.dtype, pd.CategoricalDtype)
+            else columns.column(codes, distinct, texts.index)
+        )
+    return columns.column(np.where(codes < 0, len(distinct), codes), [*distinct, ""], texts.index)
 
 
 def names_of_school(found: FileCells) -> list[tuple[str, str]]:
@@ -239,7 +265,7 @@ def names_of_school(found: FileCells) -> list[tuple[str, str]]:
 def decode_levels(batch: Batch, column: str) -> pd.Series:
     """Values of a labelled column, missing where blank (labels have been checked by :func:`unknown_levels`)."""
     levels = {clean_text(label): value for label, value in batch.source.levels[column].items()}
-    return batch.cells[column].map(levels).astype("object")
+    return columns.recode(batch.cells[column], levels.get)
 
 
 def unknown_levels(batch: Batch) -> list[CobenchError]:
@@ -253,7 +279,8 @@ def unknown_levels(batch: Batch) -> list[CobenchError]:
         if column not in cells:
             continue
         known = {clean_text(label) for label in levels} | {""}
-        wrong = cells[~cells[column].isin(known)]
+        unknown = ~columns.is_value(cells[column], known.__contains__)
+        wrong = cells.loc[unknown, ROW].astype("object")
         for (file, sheet), rows in wrong.groupby(["file", "sheet"], sort=True):
             errors.append(unknown_label(file, sheet, batch.header(file, sheet, column), rows["row"], levels))
     return errors
@@ -274,7 +301,8 @@ def unknown_label(file: str, sheet: str, column: str, rows: pd.Series, allowed) 
 def is_nil(batch: Batch) -> pd.Series:
     """Rows by which a class reports that it had no contact."""
     nil = {clean_text(value) for value in batch.source.nil_values}
-    return map_unique(batch.cells["student_name"], lambda name: name in nil).astype("bool")
+    found = columns.is_one_of(batch.cells["student_name"], nil)
+    return pd.Series(found, index=batch.cells.index)
 
 
 def school_in(name: str, codes: dict[str, str]) -> str | None:

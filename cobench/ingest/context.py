@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 
 import numpy as np
 import pandas as pd
 
 from cobench.ingest import linkage
-from cobench.ingest.identities import pseudonym
-from cobench.ingest.parse import Window, parse_by_kind, parse_class, parse_date, parse_student_number
+from cobench.ingest.columns import column, factor, is_value, joint, map_names, missing, recode, stack_frames
+from cobench.ingest.identities import pseudonyms
+from cobench.ingest.parse import Window, parse_by_kind, parse_class, parse_date, parse_student_numbers
 from cobench.ingest.readers import NUMBER
-from cobench.ingest.text import clean_text, map_unique, name_key
+from cobench.ingest.text import clean_text, name_key
 from cobench.study import Study, Term
 
 _LONG_NUMBER = re.compile(r"[GJL]?\d{6,}[0-9Xx]?")
@@ -31,10 +33,13 @@ class Context:
     schools : DataFrame
         Canonical table ``schools`` of this delivery.
     roster : DataFrame
-        ``term, school, class_id, name, student, student_number`` of this delivery and of terms stored before;
-        ``student`` is missing for rows in quarantine.
-    stored : dict of DataFrame
-        What other deliveries hold of ``contacts, events, attendance, logs``.
+        ``term, school, class_id, name, student, student_number`` of this delivery; ``student`` is missing for
+        rows in quarantine.
+    stored : mapping of table name to DataFrame
+        What deliveries of earlier terms hold of ``contacts, events, attendance, logs``; only rows dated before
+        the term ask for it.
+    earlier_roster : callable, optional
+        Gives the roster of earlier deliveries.
     """
 
     study: Study
@@ -42,7 +47,8 @@ class Context:
     key: bytes
     schools: pd.DataFrame
     roster: pd.DataFrame
-    stored: dict[str, pd.DataFrame]
+    stored: Mapping[str, pd.DataFrame]
+    earlier_roster: Callable[[], pd.DataFrame] | None = None
 
     @cached_property
     def stages(self) -> dict[str, str]:
@@ -54,20 +60,49 @@ class Context:
         return school_codes(self.schools)
 
     @cached_property
-    def index(self) -> pd.DataFrame:
+    def whole_roster(self) -> pd.DataFrame:
+        """The roster of this delivery and of earlier ones."""
+        if self.earlier_roster is None:
+            return self.roster
+        return stack_frames([self.roster, self.earlier_roster()])
+
+    @cached_property
+    def index(self) -> linkage.RosterIndex:
         return linkage.roster_index(self.roster)
 
     @cached_property
-    def classes(self) -> pd.MultiIndex:
-        """Classes that a roster lists, by term and school."""
-        listed = self.roster[["term", "school", "class_id"]].dropna().drop_duplicates().astype("object")
-        return pd.MultiIndex.from_frame(listed)
+    def whole_index(self) -> linkage.RosterIndex:
+        return self.index if self.earlier_roster is None else linkage.roster_index(self.whole_roster)
+
+    def is_old(self, days: pd.Series) -> np.ndarray:
+        """Rows (dates) before the term: the only ones that an earlier delivery may hold or have a roster for."""
+        return is_value(days, lambda day: pd.Timestamp(day).date() < self.term.start)
+
+    def index_of(self, terms: pd.Series) -> linkage.RosterIndex:
+        """The index in which rows of ``terms`` are looked up."""
+        return self.index if self._is_own(terms) else self.whole_index
+
+    def classes_of(self, terms: pd.Series) -> frozenset[tuple[str, str, str]]:
+        """Classes that the rosters of ``terms`` list: (term, school, class)."""
+        return self._classes if self._is_own(terms) else self._whole_classes
+
+    def _is_own(self, terms: pd.Series) -> bool:
+        codes, distinct = factor(terms)
+        return set(distinct[np.unique(codes[codes >= 0])]) <= {self.term.id}
+
+    @cached_property
+    def _classes(self) -> frozenset[tuple[str, str, str]]:
+        return _classes(self.roster)
+
+    @cached_property
+    def _whole_classes(self) -> frozenset[tuple[str, str, str]]:
+        return self._classes if self.earlier_roster is None else _classes(self.whole_roster)
 
     @cached_property
     def names(self) -> frozenset[str]:
         """Name keys of all children of the delivery's roster."""
         own = self.roster.loc[self.roster["term"] == self.term.id, "name"]
-        return frozenset(name for name in map(name_key, own.unique()) if len(name) > 1)
+        return frozenset(name for name in map_names(factor(own)[1], name_key, str) if len(name) > 1)
 
     @cached_property
     def window(self) -> Window:
@@ -85,21 +120,32 @@ class Context:
 def school_codes(schools: pd.DataFrame) -> dict[str, str]:
     """School by code, name, short and former names (several divided by 、); what two schools share is left out."""
     found: dict[str, str | None] = {}
-    for column in ("school", "name", "short_name", "former_names"):
-        for text, school in zip(schools[column], schools["school"], strict=True):
+    for kind in ("school", "name", "short_name", "former_names"):
+        for text, school in zip(schools[kind], schools["school"], strict=True):
             cleaned = clean_text(text) if isinstance(text, str) else ""
-            for key in [cleaned] if column in ("school", "name") else _LISTED.split(cleaned):
+            for key in [cleaned] if kind in ("school", "name") else _LISTED.split(cleaned):
                 if key.strip():
                     found[key.strip()] = school if found.get(key.strip(), school) == school else None
     return {key: school for key, school in found.items() if school is not None}
 
 
+def _classes(roster: pd.DataFrame) -> frozenset[tuple[str, str, str]]:
+    listed = roster[["term", "school", "class_id"]]
+    first = listed[~pd.Series(joint(listed[name] for name in listed)).duplicated().to_numpy()].dropna()
+    return frozenset(zip(first["term"], first["school"], first["class_id"], strict=True))
+
+
 def resolve_schools(texts: pd.Series, codes: dict[str, str]) -> pd.DataFrame:
     """School of each text: ``value`` and ``rule``."""
-    value = map_unique(texts, lambda text: codes.get(clean_text(text)))
-    rule = pd.Series(None, index=texts.index, dtype="object")
-    rule = rule.mask(value.isna(), "unknown_school").mask(texts == "", "blank_required")
-    return pd.DataFrame({"value": value, "rule": rule})
+
+    def rule(text: str) -> str | None:
+        if text == "":
+            return "blank_required"
+        return None if clean_text(text) in codes else "unknown_school"
+
+    return pd.DataFrame(
+        {"value": recode(texts, lambda text: codes.get(clean_text(text))), "rule": recode(texts, rule)}
+    )
 
 
 def class_ids(school: pd.Series, texts: pd.Series, years: pd.Series, stages: dict[str, str]) -> pd.DataFrame:
@@ -110,38 +156,53 @@ def class_ids(school: pd.Series, texts: pd.Series, years: pd.Series, stages: dic
     years : Series of int
         School year of each row.
     """
-    keys = pd.MultiIndex.from_arrays([school.astype("object"), texts.astype("object"), years])
-    codes, distinct = pd.factorize(keys)
+    distinct, codes = _distinct(school, texts, years)
+    parse = cache(parse_class)
     values, grades, rules = [], [], []
-    for where, text, year in distinct:
-        parsed = parse_class(text, stages[where], int(year)) if where in stages else None
+    for place, text, year in distinct:
+        parsed = parse(text, stages[place], int(year)) if place in stages else None
         if parsed is None or parsed.value is None:
-            (
-                values.append(None),
-                grades.append(None),
-                rules.append("unknown_school" if parsed is None else parsed.rule),
-            )
+            values.append(None), grades.append(None)
+            rules.append("unknown_school" if parsed is None else parsed.rule)
             continue
         grade, entry, number = parsed.value
-        values.append(f"{where}-{entry}-{number}"), grades.append(grade), rules.append(None)
-    table = pd.DataFrame({"value": values, "grade": grades, "rule": rules}, dtype="object")
-    return table.iloc[codes].set_index(texts.index)
+        values.append(f"{place}-{entry}-{number}"), grades.append(grade), rules.append(None)
+    return pd.DataFrame(
+        {
+            name: column(codes, held, texts.index)
+            for name, held in (("value", values), ("grade", grades), ("rule", rules))
+        }
+    )
 
 
 def listed_classes(ctx: Context, terms: pd.Series, school: pd.Series, texts: pd.Series) -> pd.DataFrame:
     """As :func:`class_ids`, for classes that the roster of the row's term must list; others: ``unknown_class``."""
     year_of = {term.id: term.school_year for term in ctx.study.terms}
-    found = class_ids(school, texts, terms.map(year_of).astype("int64"), ctx.stages)
-    keys = pd.MultiIndex.from_arrays([terms.astype("object"), school.astype("object"), found["value"]])
-    unlisted = found["value"].notna() & ~pd.Series(keys.isin(ctx.classes), index=texts.index)
-    return found.assign(
-        value=found["value"].mask(unlisted, None), rule=found["rule"].mask(unlisted, "unknown_class")
-    )
+    found = class_ids(school, texts, recode(terms, year_of.get), ctx.stages)
+    listed = ctx.classes_of(terms)
+    distinct, codes = _distinct(terms, school, found["value"], found["rule"])
+    known = [value is None or (term, place, value) in listed for term, place, value, _ in distinct]
+    values = [value if fits else None for (_, _, value, _), fits in zip(distinct, known, strict=True)]
+    rules = [rule if fits else "unknown_class" for (_, _, _, rule), fits in zip(distinct, known, strict=True)]
+    index = texts.index
+    return found.assign(value=column(codes, values, index), rule=column(codes, rules, index))
+
+
+def _distinct(*columns: pd.Series) -> tuple[list[tuple], np.ndarray]:
+    """Combinations of values that stand together (None where missing), and the combination of each row."""
+    codes, keys = pd.factorize(joint(columns))
+    first = np.full(len(keys), -1, dtype=np.int64)
+    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+    held = []
+    for each in columns:
+        own, distinct = factor(each)
+        held.append(np.append(distinct, [None])[own[first]].tolist())
+    return list(zip(*held, strict=True)), codes
 
 
 def is_whole_school(texts: pd.Series) -> pd.Series:
     """Rows that speak of all classes."""
-    return texts.isin(_WHOLE_SCHOOL)
+    return pd.Series(is_value(texts, _WHOLE_SCHOOL.__contains__), index=texts.index)
 
 
 def parse_dates(ctx: Context, texts: pd.Series, kinds: pd.Series) -> pd.DataFrame:
@@ -157,10 +218,15 @@ def terms_of(ctx: Context, dates: pd.Series) -> pd.DataFrame:
 
     Parameters
     ----------
-    dates : Series of date (object)
+    dates : Series of date
     """
-    found = map_unique(dates, lambda day: _term_of(ctx, day))
-    return pd.DataFrame(found.tolist(), columns=["value", "rule"], index=dates.index, dtype="object")
+    term_of = cache(partial(_term_of, ctx))
+    return pd.DataFrame(
+        {
+            "value": recode(dates, lambda day: term_of(day)[0]),
+            "rule": recode(dates, lambda day: term_of(day)[1]),
+        }
+    )
 
 
 def _term_of(ctx: Context, day: date | None) -> tuple[str | None, str | None]:
@@ -185,8 +251,11 @@ def redact(ctx: Context, texts: pd.Series) -> tuple[pd.Series, pd.Series]:
     Free text that is stored (topics, grounds of a category) may name a child.
     """
     lengths = sorted({len(name) for name in ctx.names}, reverse=True)
-    cleaned = map_unique(texts, lambda text: _without_names(clean_text(text), ctx.names, lengths))
-    return cleaned, cleaned != map_unique(texts, clean_text)
+    codes, distinct = factor(texts)
+    plain = [clean_text(text) for text in distinct]
+    cleaned = [_without_names(text, ctx.names, lengths) for text in plain]
+    held = np.array([*(a != b for a, b in zip(plain, cleaned, strict=True)), False], dtype=bool)
+    return column(codes, cleaned, texts.index), pd.Series(held[codes], index=texts.index)
 
 
 def _without_names(text: str, names: frozenset[str], lengths: list[int]) -> str:
@@ -204,19 +273,27 @@ def link_rows(ctx: Context, rows: pd.DataFrame, numbers: pd.Series | None = None
 
     ``numbers`` are student numbers as typed; those of children on the roster come before names.
     """
+    index = ctx.index_of(rows["term"])
     if numbers is None:
-        return linkage.link(rows, ctx.index)
-    listed = set(ctx.roster["student"].dropna())
-    known = map_unique(numbers, lambda text: _known_student(ctx, text, listed))
-    return linkage.link(rows, ctx.index, known)
+        return linkage.link(rows, index)
+    typed = parse_student_numbers(numbers, np.zeros(len(numbers), dtype=bool))["value"]
+    students = pseudonyms(ctx.key, ctx.study.id, "student", typed)
+    return linkage.link(rows, index, _listed(ctx, students))
 
 
-def _known_student(ctx: Context, text: str, listed: set[str]) -> str | None:
-    number = parse_student_number(text).value
-    student = pseudonym(ctx.key, ctx.study.id, "student", number) if number else None
-    return student if student in listed else None
+def _listed(ctx: Context, students: pd.Series) -> pd.Series:
+    """Children of this delivery's roster, or else of an earlier one; others are missing."""
+    _, own = factor(ctx.roster["student"])
+    codes, distinct = factor(students)
+    held = pd.Index(own).get_indexer(pd.Index(distinct, dtype=object)) >= 0
+    if not held.all() and ctx.earlier_roster is not None:
+        _, known = factor(ctx.whole_roster["student"])
+        held = pd.Index(known).get_indexer(pd.Index(distinct, dtype=object)) >= 0
+    return column(
+        codes, [each if fits else None for each, fits in zip(distinct, held, strict=True)], students.index
+    )
 
 
 def no_values(index: pd.Index) -> pd.Series:
-    """An object column of missing values."""
-    return pd.Series(np.full(len(index), None, dtype=object), index=index)
+    """A column of missing values."""
+    return missing(index)

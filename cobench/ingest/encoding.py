@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from cobench.errors import UnreadableFileError
 
 _BOMS = (
@@ -57,9 +59,11 @@ def _gb18030(data: bytes, label: str, failed: UnicodeDecodeError) -> str:
 
 def _common_share(text: str) -> float:
     """Share of level-1 characters of GB 2312 among what is not ASCII; 0 where there is nothing but ASCII."""
-    letters = [character for character in text if character > "\x7f" and character.isalpha()]
-    common = sum(1 for character in letters if _is_common(character))
-    return common / len(letters) if letters else 0.0
+    points, counts = np.unique(np.frombuffer(text.encode("utf-32-le"), dtype="<u4"), return_counts=True)
+    characters = zip(map(chr, points), counts.tolist(), strict=True)
+    letters = [(each, n) for each, n in characters if each > "\x7f" and each.isalpha()]
+    common = sum(n for each, n in letters if _is_common(each))
+    return common / sum(n for _, n in letters) if letters else 0.0
 
 
 def _is_common(character: str) -> bool:

@@ -13,7 +13,7 @@ from cobench.errors import MissingColumnError
 from cobench.ingest.readers import Sheet
 from cobench.ingest.text import clean_text, header_key, map_unique
 
-_HEADER_DEPTH = 15
+HEADER_DEPTH = 15
 _FOOTER = re.compile(
     r"(?:平均|合计|总计|小计|总人数|人数|及格率|优秀率|最高分|最低分|制表|填表|填报|审核|备注|说明|统计(?!区间)|以上|负责人|签字|打印"
     r"|导出|数据来源|注[:：]|共\s*\d+|日期[:：])"
@@ -55,7 +55,19 @@ class Located:
 
 
 def locate(sheet: Sheet, wanted: Wanted, label: str) -> Located:
-    """Find the header of ``sheet`` (one row, or two with merged cells) and split its rows.
+    """Find the header of ``sheet`` and split its rows.
+
+    Raises
+    ------
+    MissingColumnError
+        See :func:`find_columns`.
+    """
+    columns, first, last = find_columns(sheet, wanted, label)
+    return split_rows(sheet, columns, first, last, tuple(wanted.aliases))
+
+
+def find_columns(sheet: Sheet, wanted: Wanted, label: str) -> tuple[dict[str, int], int, int]:
+    """Place of each canonical column and the first and last header row (two with merged cells), zero-based.
 
     Raises
     ------
@@ -70,8 +82,7 @@ def locate(sheet: Sheet, wanted: Wanted, label: str) -> Located:
     twice = [name for name, columns in found.items() if len(columns) > 1]
     if twice:
         raise _ambiguous(sheet, twice[0], found[twice[0]], wanted, label)
-    columns = {name: places[0] for name, places in found.items()}
-    return split_rows(sheet, columns, first, last, tuple(wanted.aliases))
+    return {name: places[0] for name, places in found.items()}, first, last
 
 
 def column_letter(index: int) -> str:
@@ -100,7 +111,7 @@ def is_notes(sheet: Sheet, wanted: Wanted) -> bool:
 
 def _keys(sheet: Sheet) -> np.ndarray:
     """Header keys of the first rows, merged cells filled; object array of shape (rows, columns)."""
-    top = sheet.text[:_HEADER_DEPTH].copy()
+    top = sheet.text[:HEADER_DEPTH].copy()
     for row, column, last_row, last_column in sheet.merged:
         if row < len(top):
             top[row : last_row + 1, column : last_column + 1] = top[row, column]
@@ -164,7 +175,7 @@ def split_rows(
     rows = sheet.row_numbers[body]
     rule = _rule_of_rows(sheet, filled, columns, last)
     is_data = rule.isna().to_numpy()
-    above = ["header" if index >= first else _rule_above(sheet, index) for index in range(last + 1)]
+    above = ["header" if index >= first else rule_above(sheet, index) for index in range(last + 1)]
     others = pd.DataFrame(
         {
             "row": [*sheet.row_numbers[: last + 1], *rows[~is_data]],
@@ -172,15 +183,20 @@ def split_rows(
         }
     ).assign(sheet=sheet.name)
     absent = [name for name in names if name not in columns]
-    numbers = f"{first + sheet.first_row}" + (f"-{last + sheet.first_row}" if last > first else "")
-    how = f"{sheet.how}, header row {numbers}" + (f", without {' '.join(absent)}" if absent else "")
+    how = how_located(sheet, first, last, absent)
     return Located(
         cells[is_data].assign(sheet=sheet.name, row=rows[is_data]).reset_index(drop=True),
         kinds[is_data].reset_index(drop=True),
         others[["sheet", "row", "rule"]],
-        {name: _shown(sheet, place, first, last) for name, place in columns.items()},
+        {name: shown_header(sheet, place, first, last) for name, place in columns.items()},
         how,
     )
+
+
+def how_located(sheet: Sheet, first: int, last: int, absent: list[str]) -> str:
+    """How a sheet was read, in words: its form, its header rows, and the columns it lacks."""
+    numbers = f"{first + sheet.first_row}" + (f"-{last + sheet.first_row}" if last > first else "")
+    return f"{sheet.how}, header row {numbers}" + (f", without {' '.join(absent)}" if absent else "")
 
 
 def _filled_down(sheet: Sheet, last: int) -> np.ndarray:
@@ -199,10 +215,10 @@ def _rule_of_rows(sheet: Sheet, filled: np.ndarray, columns: dict[str, int], las
     rule = np.full(len(body), None, dtype=object)
     if body.size:
         first_cell = body[np.arange(len(body)), (body != "").argmax(axis=1)]
-        footer = map_unique(pd.Series(first_cell, dtype="object"), _is_footer).to_numpy(dtype=bool)
+        footer = map_unique(pd.Series(first_cell, dtype="object"), is_footer).to_numpy(dtype=bool)
         if "student_name" in columns:
             names = pd.Series(body[:, columns["student_name"]], dtype="object")
-            footer |= map_unique(names, _is_footer).to_numpy(dtype=bool)
+            footer |= map_unique(names, is_footer).to_numpy(dtype=bool)
         rule[footer] = "footer"
         places = list(columns.values())
         header = [header_key(cell) for cell in sheet.text[last, places]]
@@ -214,11 +230,13 @@ def _rule_of_rows(sheet: Sheet, filled: np.ndarray, columns: dict[str, int], las
     return pd.Series(rule, dtype="object")
 
 
-def _is_footer(text: str) -> bool:
+def is_footer(text: str) -> bool:
+    """Whether a cell begins a row of totals, notes or signatures."""
     return _FOOTER.match(re.sub(r"\s+", "", clean_text(text))) is not None
 
 
-def _rule_above(sheet: Sheet, row: int) -> str:
+def rule_above(sheet: Sheet, row: int) -> str:
+    """What a row above the header is."""
     return "title" if (sheet.text[row] != "").any() else "blank"
 
 
@@ -226,7 +244,8 @@ def _cleaned(column: np.ndarray) -> np.ndarray:
     return map_unique(pd.Series(column, dtype="object"), clean_text).to_numpy()
 
 
-def _shown(sheet: Sheet, column: int, first: int, last: int) -> str:
+def shown_header(sheet: Sheet, column: int, first: int, last: int) -> str:
+    """The header of a column as messages show it."""
     shown = [clean_text(sheet.text[row, column]) for row in (last, first)]
     return next((text for text in shown if text), column_letter(column))
 
@@ -239,9 +258,9 @@ def _missing(
     if header is None:
         # Without a header the first rows may hold people, so nothing of them is repeated here.
         return MissingColumnError(
-            en=f"{en}: no header row among the first {_HEADER_DEPTH}; looked for {tried}; "
+            en=f"{en}: no header row among the first {HEADER_DEPTH}; looked for {tried}; "
             "add the header, or the school's wording to columns in study.toml",
-            zh=f"{zh}：前 {_HEADER_DEPTH} 行中找不到表头；查找了 {tried}；请补上表头，或将该校的写法加入 study.toml 的 columns",
+            zh=f"{zh}：前 {HEADER_DEPTH} 行中找不到表头；查找了 {tried}；请补上表头，或将该校的写法加入 study.toml 的 columns",
         )
     found = [key if len(key) <= 20 and not _NUMBERISH.search(key) else "…" for key in header if key]
     listed = ", ".join(found[:40])

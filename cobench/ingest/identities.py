@@ -7,16 +7,18 @@ import hmac
 import os
 import secrets
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from cobench.declared import Text
 from cobench.errors import KeyMissingError
-from cobench.ingest.text import map_unique
-from cobench.store import private_dir
+from cobench.ingest.columns import coded, column, factor, stack_frames
+from cobench.store import finish_private, stage_private
 from cobench.study import Study
 
 MIN_KEY_BYTES = 32
@@ -35,10 +37,15 @@ def pseudonym(key: bytes, study_id: str, entity: str, identifier: str) -> str:
 
 def pseudonyms(key: bytes, study_id: str, entity: str, identifiers: pd.Series) -> pd.Series:
     """Pseudonyms of identifiers, missing where they are."""
-    known = identifiers.dropna().astype("object")
-    return map_unique(known, lambda each: pseudonym(key, study_id, entity, str(each))).reindex(
-        identifiers.index
-    )
+    codes, distinct = factor(identifiers)
+    begun = hmac.new(key, f"{study_id}|{entity}|".encode(), hashlib.sha256)
+    made = [_finished(begun.copy(), str(each)) for each in distinct]
+    return column(codes, made, identifiers.index)
+
+
+def _finished(begun: hmac.HMAC, identifier: str) -> str:
+    begun.update(identifier.encode())
+    return "s_" + begun.hexdigest()[:20]
 
 
 def key_id(key: bytes) -> str:
@@ -140,46 +147,66 @@ def ensure_key(study_id: str, root: Path | None = None, env: Mapping[str, str] |
 
 def load_names(study: Study) -> list[str]:
     """Names of all children in the identity map (for the scan of finished pages); empty before the first ingest."""
-    return sorted(set(read_identities(study)["name"].dropna()))
+    return sorted(set(read_identities(study, columns=["name"])["name"].dropna()))
 
 
-def read_identities(study: Study, *, except_term: str | None = None) -> pd.DataFrame:
-    """The identity map; columns :data:`IDENTITIES`."""
-    path = study.root / "private" / "identities.parquet"
-    if not path.exists():
-        return pd.DataFrame(columns=IDENTITIES, dtype="str")
-    stored = pd.read_parquet(path)
-    return stored if except_term is None else stored[stored["term"] != except_term].reset_index(drop=True)
-
-
-def write_identities(study: Study, term_id: str, rows: pd.DataFrame) -> None:
-    """Replace what the identity map holds of one term."""
-    kept = read_identities(study, except_term=term_id)
-    order = ["term", "school", "class_id", "student", "name"]
-    joined = pd.concat([kept, rows[IDENTITIES].astype("str")], ignore_index=True).sort_values(
-        order, kind="stable"
+def read_identities(
+    study: Study, terms: Iterable[str] | None = None, columns: Iterable[str] = IDENTITIES
+) -> pd.DataFrame:
+    """The identity map of the given terms (all, when None); columns :data:`IDENTITIES`."""
+    finish_private(study)
+    folder = study.root / "private" / "identities"
+    paths = (
+        sorted(folder.glob("*.parquet")) if terms is None else [folder / f"{term}.parquet" for term in terms]
     )
-    write_private(private_dir(study) / "identities.parquet", joined.reset_index(drop=True))
+    held = [pq.read_table(path, columns=list(columns)) for path in paths if path.exists()]
+    if not held:
+        return pd.DataFrame(columns=list(columns), dtype="str")
+    return pa.concat_tables(each.cast(held[0].schema) for each in held).to_pandas().astype("str")
 
 
-def write_private(path: Path, frame: pd.DataFrame) -> None:
-    """Replace a Parquet file by ``frame``, atomically and for its owner's eyes only (mode 0600)."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    os.close(handle)
-    try:
-        frame.to_parquet(temporary, index=False)
-        os.chmod(temporary, 0o600)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+def read_roster(study: Study, terms: Iterable[str], key: bytes) -> pd.DataFrame:
+    """The roster of the given terms as far as it was made with ``key``: columns of codes."""
+    finish_private(study)
+    names = [name for name in IDENTITIES if name != "key_id"]
+    paths = [study.root / "private" / "identities" / f"{term}.parquet" for term in terms]
+    held = []
+    for path in paths:
+        if path.exists() and _made_with(path, key):
+            table = pq.read_table(path, columns=names, read_dictionary=names).combine_chunks()
+            index = pd.RangeIndex(table.num_rows)
+            held.append(pd.DataFrame({name: _coded(table[name], index) for name in names}, index=index))
+    return stack_frames(held) if held else pd.DataFrame(columns=names, dtype="object")
 
 
-def identity_rows(rows: Iterable[pd.DataFrame], term_id: str, key: bytes) -> pd.DataFrame:
-    """Roster rows as rows of the identity map."""
-    frames = [frame.reindex(columns=IDENTITIES) for frame in rows]
-    joined = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=IDENTITIES)
-    return joined.assign(term=term_id, key_id=key_id(key))
+def _made_with(path: Path, key: bytes) -> bool:
+    return pc.unique(pq.read_table(path, columns=["key_id"])["key_id"]).to_pylist() == [key_id(key)]
+
+
+def _coded(column: pa.ChunkedArray, index: pd.Index) -> pd.Series:
+    array = column.unify_dictionaries().combine_chunks()
+    array = array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
+    distinct = pd.Index(array.dictionary.to_numpy(zero_copy_only=False), dtype=object)
+    return coded(array.indices.fill_null(-1).to_numpy(zero_copy_only=False), distinct, index)
+
+
+def stage_identities(study: Study, term_id: str, roster: pd.DataFrame, key: bytes) -> str:
+    """Write what the identity map holds of one term, to count once it is committed; its staged name."""
+    table = {name: _strings(roster[name]) for name in IDENTITIES if name in roster}
+    table["key_id"] = pa.array([key_id(key)] * len(roster), pa.string())
+    return stage_private(
+        study, identities_place(term_id), pa.table({name: table[name] for name in IDENTITIES})
+    )
+
+
+def identities_place(term_id: str) -> str:
+    """Where the identity map of a term lies below ``private/``."""
+    return f"identities/{term_id}.parquet"
+
+
+def _strings(texts: pd.Series) -> pa.Array:
+    codes, distinct = factor(texts)
+    return pa.array(distinct, pa.string()).take(pa.array(codes, pa.int32(), mask=codes < 0))
 
 
 def _checked(text: str, where: str) -> bytes:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import numpy as np
 import pandas as pd
 
-from cobench.ingest.text import map_unique, name_key
+from cobench.ingest.columns import coded, column, factor, name_keys
 
 MATCH_REPORT = [
     "term",
@@ -17,9 +20,48 @@ MATCH_REPORT = [
     "n_by_name",
     "n_unlinked",
 ]
+_PLACE = ("term", "school", "class_id", "name_key")
+_FAILURES = ["unknown_student", "ambiguous_student", "student_in_quarantine"]
 
 
-def roster_index(roster: pd.DataFrame) -> pd.DataFrame:
+@dataclass(frozen=True)
+class RosterIndex:
+    """Who answers to a name in each class.
+
+    Attributes
+    ----------
+    values : tuple of Index
+        Distinct terms, schools, classes and name keys of the roster.
+    keys : int64 array, sorted
+        One number for each term, school, class and name that stand together.
+    student : int array
+        Code of the child into ``students`` by key, -1 for one in quarantine.
+    n : int array
+        How many children answer to the name.
+    """
+
+    values: tuple[pd.Index, ...]
+    keys: np.ndarray
+    student: np.ndarray
+    n: np.ndarray
+    students: pd.Index
+
+    def find(self, rows: pd.DataFrame) -> np.ndarray:
+        """Position in ``keys`` of each row (``term, school, class_id, name_key``), -1 where there is none."""
+        key = np.zeros(len(rows), dtype=np.int64)
+        known = np.ones(len(rows), dtype=bool)
+        for name, values in zip(_PLACE, self.values, strict=True):
+            codes, distinct = factor(rows[name])
+            places = np.append(values.get_indexer(pd.Index(distinct, dtype=object)), -1)[codes]
+            known &= places >= 0
+            key = key * max(len(values), 1) + places
+        if len(self.keys) == 0:
+            return np.full(len(rows), -1)
+        found = np.minimum(np.searchsorted(self.keys, key), len(self.keys) - 1)
+        return np.where(known & (self.keys[found] == key), found, -1)
+
+
+def roster_index(roster: pd.DataFrame) -> RosterIndex:
     """Who answers to a name in each class.
 
     Parameters
@@ -27,29 +69,36 @@ def roster_index(roster: pd.DataFrame) -> pd.DataFrame:
     roster : DataFrame
         ``term, school, class_id, name, student``; ``student`` is missing for rows in quarantine, which keep
         their name taken: a namesake of theirs must not be picked as the only one.
-
-    Returns
-    -------
-    DataFrame
-        Indexed by ``term, school, class_id, name_key``: ``student`` and ``n`` (how many children).
     """
-    keys = ["term", "school", "class_id", "name_key"]
-    rows = roster[roster["class_id"].notna()].reset_index(drop=True)
-    rows = rows.assign(name_key=map_unique(rows["name"], name_key).astype("str"))
-    rows = rows.assign(token=rows["student"].astype("object").where(rows["student"].notna(), rows.index))
-    grouped = rows.groupby(keys, sort=False)
-    return pd.DataFrame({"student": grouped["student"].first(), "n": grouped["token"].nunique()})
+    rows = roster[roster["class_id"].notna()]
+    keyed = rows.assign(name_key=name_keys(rows["name"]))
+    student, students = factor(rows["student"])
+    key, values = np.zeros(len(rows), dtype=np.int64), []
+    for name in _PLACE:
+        codes, distinct = factor(keyed[name])
+        values.append(pd.Index(distinct, dtype=object))
+        key = key * max(len(distinct), 1) + codes
+    order = np.argsort(key, kind="stable")
+    key, student = key[order], student[order].astype(np.int64)
+    first = np.flatnonzero(np.append(True, key[1:] != key[:-1])) if len(key) else np.array([], dtype=np.int64)
+    n_rows = np.diff(np.append(first, len(key)))
+    found, n = student[first], n_rows.copy()
+    for group in np.flatnonzero(n_rows > 1):
+        own = student[first[group] : first[group] + n_rows[group]]
+        listed = own[own >= 0]
+        n[group] = len(np.unique(listed)) + int((own < 0).sum())
+        found[group] = listed[0] if len(listed) else -1
+    return RosterIndex(tuple(values), key[first], found, n, pd.Index(students, dtype=object))
 
 
-def link(rows: pd.DataFrame, index: pd.DataFrame, numbers: pd.Series | None = None) -> pd.DataFrame:
+def link(rows: pd.DataFrame, index: RosterIndex, numbers: pd.Series | None = None) -> pd.DataFrame:
     """Find the child of each row.
 
     Parameters
     ----------
     rows : DataFrame
         ``term, school, class_id, name_key``.
-    index : DataFrame
-        From :func:`roster_index`.
+    index : RosterIndex
     numbers : Series, optional
         Pseudonyms of children of the roster found by student number, missing elsewhere; they come first.
 
@@ -58,27 +107,28 @@ def link(rows: pd.DataFrame, index: pd.DataFrame, numbers: pd.Series | None = No
     DataFrame
         ``student``, ``rule`` (missing where linked) and ``by`` (``number`` or ``name``) on the index of ``rows``.
     """
-    keys = pd.MultiIndex.from_frame(rows[["term", "school", "class_id", "name_key"]].astype("object"))
-    places = index.index.get_indexer(keys) if len(index) else pd.Series(-1, index=rows.index).to_numpy()
+    places = index.find(rows)
     hit = places >= 0
-    student = pd.Series(None, index=rows.index, dtype="object")
-    rule = pd.Series("unknown_student", index=rows.index, dtype="object")
-    if hit.any():
-        found = index.iloc[places[hit]]
-        n, who = found["n"].to_numpy(), found["student"].astype("object").to_numpy()
-        unique = (n == 1) & pd.notna(who)
-        rule[hit] = (
-            pd.Series("ambiguous_student", index=rows.index[hit])
-            .mask(n == 1, "student_in_quarantine")
-            .mask(unique, None)
-        )
-        student[hit] = pd.Series(who, index=rows.index[hit], dtype="object").where(unique)
-    by = pd.Series(None, index=rows.index, dtype="object").mask(student.notna(), "name")
+    n = np.append(index.n, 0)[places]
+    who = np.append(index.student, -1)[places]
+    linked = hit & (n == 1) & (who >= 0)
+    failure = np.where(linked, -1, np.where(~hit, 0, np.where(n == 1, 2, 1))).astype(np.int8)
+    by = np.where(linked, 0, -1).astype(np.int8)
+    student = coded(np.where(linked, who, -1), index.students, rows.index)
     if numbers is not None:
-        listed = numbers.notna()
-        student, by = student.mask(listed, numbers), by.mask(listed, "number")
-        rule = rule.mask(listed, None)
-    return pd.DataFrame({"student": student, "rule": rule, "by": by})
+        listed = numbers.notna().to_numpy()
+        codes, distinct = factor(numbers)
+        moved = np.where(codes < 0, -1, codes.astype(np.int64) + len(index.students))
+        named, _ = factor(student)
+        student = column(np.where(listed, moved, named), [*index.students, *distinct], rows.index)
+        by, failure = np.where(listed, 1, by), np.where(listed, -1, failure)
+    return pd.DataFrame(
+        {
+            "student": student,
+            "rule": coded(failure, pd.Index(_FAILURES, dtype=object), rows.index),
+            "by": coded(by, pd.Index(["name", "number"], dtype=object), rows.index),
+        }
+    )
 
 
 def match_report(rows: pd.DataFrame, table: str, role: str) -> pd.DataFrame:
@@ -89,14 +139,19 @@ def match_report(rows: pd.DataFrame, table: str, role: str) -> pd.DataFrame:
     rows : DataFrame
         ``term, school, by`` (missing where not linked).
     """
-    grouped = rows.assign(
-        number=rows["by"] == "number", name=rows["by"] == "name", none=rows["by"].isna()
-    ).groupby(["term", "school"], sort=True)
-    counted = grouped.agg(
-        n_rows=("none", "size"),
-        n_by_number=("number", "sum"),
-        n_by_name=("name", "sum"),
-        n_unlinked=("none", "sum"),
-    ).reset_index()
-    counted = counted.assign(n_linked=counted["n_rows"] - counted["n_unlinked"], table=table, role=role)
-    return counted[MATCH_REPORT]
+    (terms, term_names), (schools, school_names) = factor(rows["term"]), factor(rows["school"])
+    by, ways = factor(rows["by"])
+    placed = (terms >= 0) & (schools >= 0)
+    cell = terms[placed].astype(np.int64) * max(len(school_names), 1) + schools[placed]
+    size = len(term_names) * len(school_names)
+    way = {name: code for code, name in enumerate(ways)}
+    counted = {
+        "n_rows": np.bincount(cell, minlength=size),
+        "n_by_number": np.bincount(cell[by[placed] == way.get("number", -2)], minlength=size),
+        "n_by_name": np.bincount(cell[by[placed] == way.get("name", -2)], minlength=size),
+        "n_unlinked": np.bincount(cell[by[placed] == -1], minlength=size),
+    }
+    cells = pd.MultiIndex.from_product([term_names, school_names], names=["term", "school"])
+    frame = pd.DataFrame(counted, index=cells).reset_index().assign(table=table, role=role)
+    frame = frame.assign(n_linked=frame["n_rows"] - frame["n_unlinked"])
+    return frame[frame["n_rows"] > 0].sort_values(["term", "school"])[MATCH_REPORT].reset_index(drop=True)

@@ -7,9 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from cobench.ingest.text import clean_text, map_unique
+from cobench.ingest.columns import coded, column, factor
+from cobench.ingest.text import clean_text
 
 
 @dataclass(frozen=True)
@@ -24,23 +28,42 @@ BLANK = Parsed()
 
 
 def parse_column(texts: pd.Series, parse: Callable[[str], Parsed]) -> pd.DataFrame:
-    """Parse each distinct text once; columns ``value`` and ``rule`` (objects) on the same index."""
-    parsed = map_unique(texts, parse)
-    return pd.DataFrame(
-        {
-            "value": pd.Series([each.value for each in parsed], index=texts.index, dtype="object"),
-            "rule": pd.Series([each.rule for each in parsed], index=texts.index, dtype="object"),
-        }
-    )
+    """Parse each distinct text once; columns ``value`` and ``rule`` (codes) on the same index."""
+    codes, distinct = factor(texts)
+    return _columns(codes, [parse(text) for text in distinct], texts.index)
 
 
 def parse_by_kind(texts: pd.Series, numeric: pd.Series, parse: Callable[..., Parsed]) -> pd.DataFrame:
     """As :func:`parse_column`, telling ``parse`` (``numeric=True``) which cells a spreadsheet held as numbers."""
-    parts = [
-        parse_column(texts[~numeric], parse),
-        parse_column(texts[numeric], lambda text: parse(text, numeric=True)),
-    ]
-    return pd.concat(parts).reindex(texts.index)
+    codes, distinct = factor(texts)
+    used = np.unique(codes[codes >= 0])
+    place = np.full(len(distinct) + 1, -1, dtype=np.int64)
+    place[used] = np.arange(len(used))
+    codes, distinct = place[codes], distinct[used]
+    parsed = [parse(text) for text in distinct]
+    return _columns(*_with_numeric(codes, distinct, parsed, numeric, parse), texts.index)
+
+
+def _with_numeric(codes, distinct, parsed, numeric, parse):
+    """Codes and what they parse to, with cells that a spreadsheet held as numbers parsed as such."""
+    rows = np.flatnonzero(np.asarray(numeric, dtype=bool) & (codes >= 0))
+    if len(rows) == 0:
+        return codes, parsed
+    held = np.unique(codes[rows])
+    place = np.zeros(len(distinct), dtype=np.int64)
+    place[held] = np.arange(len(held)) + len(parsed)
+    moved = codes.astype(np.int64)
+    moved[rows] = place[moved[rows]]
+    return moved, [*parsed, *(parse(text, numeric=True) for text in distinct[held])]
+
+
+def _columns(codes: np.ndarray, parsed: list[Parsed], index: pd.Index) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "value": column(codes, [each.value for each in parsed], index),
+            "rule": column(codes, [each.rule for each in parsed], index),
+        }
+    )
 
 
 # ---- numerals --------------------------------------------------------------------------------------
@@ -321,3 +344,48 @@ def parse_student_number(text: str, *, numeric: bool = False) -> Parsed:
     if number[0] == "G" and not checksum_fits(number[1:]):
         return Parsed(rule="wrong_checksum")
     return Parsed(number)
+
+
+def parse_student_numbers(texts: pd.Series, numeric: pd.Series) -> pd.DataFrame:
+    """:func:`parse_student_number` of a column, well-formed numbers all at a time; ``value`` and ``rule`` as codes."""
+    codes, distinct = factor(texts)
+    well_formed, fits = _well_formed(distinct)
+    held = np.asarray(numeric, dtype=bool)
+    odd = ~well_formed[codes] | held
+    fine = (well_formed & fits)[codes] & ~held
+    rule = np.where(odd | fine, -1, 0)
+    if not odd.any():
+        return pd.DataFrame(
+            {
+                "value": coded(np.where(fine, codes, -1), pd.Index(distinct, dtype=object), texts.index),
+                "rule": column(rule, ["wrong_checksum"], texts.index),
+            }
+        )
+    rest = parse_by_kind(
+        column(np.where(odd, codes, -1), distinct, texts.index), numeric, parse_student_number
+    )
+    mended, numbers = factor(rest["value"])
+    broken, rules = factor(rest["rule"])
+    value = np.where(fine, codes, np.where(mended < 0, -1, mended + len(distinct)))
+    rule = np.where(broken >= 0, broken + 1, rule)
+    return pd.DataFrame(
+        {
+            "value": column(value, np.append(distinct, numbers), texts.index),
+            "rule": column(rule, ["wrong_checksum", *rules], texts.index),
+        }
+    )
+
+
+def _well_formed(texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Texts that are a letter, 17 digits and a check character, and those of them whose check character fits."""
+    array = pa.array(texts, type=pa.string())
+    well_formed = pc.match_substring_regex(array, "^[GJL][0-9]{17}[0-9X]$").to_numpy(zero_copy_only=False)
+    well_formed = well_formed.astype(bool)
+    fits = np.zeros(len(texts), dtype=bool)
+    if well_formed.any():
+        joined = "".join(texts[well_formed]).encode("ascii")
+        characters = np.frombuffer(joined, dtype=np.uint8).reshape(-1, 19)
+        total = (characters[:, 1:18] - 48).astype(np.int32) @ np.array(_WEIGHTS, dtype=np.int32)
+        checks = np.frombuffer(_CHECK_CHARACTERS.encode("ascii"), dtype=np.uint8)
+        fits[well_formed] = (characters[:, 0] != ord("G")) | (checks[total % 11] == characters[:, 18])
+    return well_formed, fits

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from cobench.declared import Text
-from cobench.errors import ConservationError, StageMissingError
-from cobench.store import private_dir
-from cobench.study import Study
+from cobench.errors import ConservationError
+from cobench.ingest.columns import factor
 
 FAULT = ["rid", "column", "rule"]
 QUARANTINE = [
@@ -147,14 +146,14 @@ def faults(rows: Iterable[tuple[int, str, str]] = ()) -> pd.DataFrame:
 
 def first_faults(index: pd.Index, checks: Iterable[tuple[str, pd.Series]]) -> pd.DataFrame:
     """The first fault of each row; ``checks`` are (column, rule of each row or missing) in order."""
-    rule = pd.Series(None, index=index, dtype="object")
-    column = pd.Series(None, index=index, dtype="object")
+    column = np.full(len(index), None, dtype=object)
+    rule = np.full(len(index), None, dtype=object)
+    open_rows = np.ones(len(index), dtype=bool)
     for name, rules in checks:
-        rules = rules.reindex(index)
-        new = rule.isna() & rules.notna()
-        rule = rule.where(~new, rules)
-        column = column.where(~new, name)
-    broken = rule.notna()
+        codes, distinct = factor(rules if rules.index.equals(index) else rules.reindex(index))
+        new = np.flatnonzero(open_rows & (codes >= 0))
+        column[new], rule[new], open_rows[new] = name, distinct[codes[new]], False
+    broken = ~open_rows
     return faults(zip(index[broken], column[broken], rule[broken], strict=True))
 
 
@@ -184,28 +183,6 @@ class Tidy:
 
 
 # ---- what has been put aside --------------------------------------------------------------------------
-
-
-def quarantine_path(study: Study, term_id: str) -> Path:
-    """Where rows put aside lie with their values, for their owner only."""
-    return private_dir(study, "quarantine") / f"{term_id}.parquet"
-
-
-def read_quarantine(study: Study, term_id: str) -> pd.DataFrame:
-    """Rows and cells put aside by the last ingest of a term, with their values; columns :data:`QUARANTINE`.
-
-    Raises
-    ------
-    StageMissingError
-        When the term hasn't been ingested.
-    """
-    path = quarantine_path(study, term_id)
-    if not path.exists():
-        raise StageMissingError(
-            en=f"term {term_id} has not been ingested; run `cobench ingest {term_id}`",
-            zh=f"学期 {term_id} 尚未读入；请运行 `cobench ingest {term_id}`",
-        )
-    return pd.read_parquet(path).reindex(columns=QUARANTINE)
 
 
 def listed(frame: pd.DataFrame, school: str | None = None, rule: str | None = None) -> pd.DataFrame:

@@ -18,8 +18,9 @@ from cobench.ingest.packages import MAX_CELLS, ErrorCells, look_into, refused, t
 EMPTY, TEXT, NUMBER, DATE, BOOL, ERROR = range(6)
 
 MAX_BYTES = 200_000_000
+CSV_SUFFIXES = (".csv", ".txt", ".tsv")
 _DELIMITERS = ",\t;|"
-_ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 
 
@@ -71,17 +72,17 @@ def read_cells(path: Path, label: str | None = None) -> list[Sheet]:
         On an empty, encrypted, cut-off, oversized or undecodable file, naming it and the way out.
     """
     label = label or path.name
-    data = _read_bytes(path, label)
+    data = read_bytes(path, label)
     suffix = path.suffix.lower()
     if suffix in (".et", ".ett"):
         raise refused(label, "is a WPS .et file", "是 WPS 的 .et 文件")
-    if data.startswith(_ZIP):
+    if data.startswith(ZIP):
         return _read_workbook(data, label, "xlsx", look_into(data, label))
-    if data.startswith(_OLE):
+    if data.startswith(OLE):
         if _ENCRYPTED in data:
             raise refused(label, "is encrypted", "已加密", remove_password=True)
         return _read_workbook(data, label, "xls", {})
-    if suffix in (".csv", ".txt", ".tsv"):
+    if suffix in CSV_SUFFIXES:
         return [_read_csv(data, label)]
     if suffix in (".xlsx", ".xls", ".xlsm"):
         raise refused(label, "is not a workbook inside, or is damaged", "内容不是工作簿，或已损坏")
@@ -90,7 +91,14 @@ def read_cells(path: Path, label: str | None = None) -> list[Sheet]:
     )
 
 
-def _read_bytes(path: Path, label: str) -> bytes:
+def read_bytes(path: Path, label: str) -> bytes:
+    """All bytes of a file.
+
+    Raises
+    ------
+    UnreadableFileError
+        When it can't be opened, is empty or larger than :data:`MAX_BYTES`.
+    """
     try:
         if path.stat().st_size > MAX_BYTES:
             raise too_large(label)
@@ -111,7 +119,7 @@ def _read_bytes(path: Path, label: str) -> bytes:
 
 def _read_csv(data: bytes, label: str) -> Sheet:
     text, encoding = decode(data, label)
-    delimiter = _delimiter(text, label)
+    delimiter = delimiter_of(text, label)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows = []
     try:
@@ -130,12 +138,23 @@ def _read_csv(data: bytes, label: str) -> Sheet:
     for index, row in enumerate(rows):
         cells[index, : len(row)] = row
     kind = np.where(cells == "", EMPTY, TEXT).astype(np.uint8)
+    return Sheet("", cells, kind, how=csv_form(encoding, delimiter))
+
+
+def csv_form(encoding: str, delimiter: str) -> str:
+    """How a csv file was read, in words."""
     shown = {"\t": "tab"}.get(delimiter, delimiter)
-    return Sheet("", cells, kind, how=f"csv, {encoding}, delimiter {shown}")
+    return f"csv, {encoding}, delimiter {shown}"
 
 
-def _delimiter(text: str, label: str) -> str:
-    """The delimiter that gives most of the first lines one common width of two columns or more."""
+def delimiter_of(text: str, label: str) -> str:
+    """The delimiter that gives most of the first lines one common width of two columns or more.
+
+    Raises
+    ------
+    UnreadableFileError
+        When two delimiters do so equally well.
+    """
     head = text[:20_000].splitlines()[:30]
     scores = {}
     for delimiter in _DELIMITERS:

@@ -15,7 +15,8 @@ from cobench.ingest import batches, headers, resent, wenjuanxing
 from cobench.ingest.batches import FileCells, RawFile
 from cobench.ingest.codebook import Codebook, load_codebook
 from cobench.ingest.context import school_codes
-from cobench.ingest.ingest import no_schools, silent
+from cobench.ingest.ingest import silent
+from cobench.ingest.problems import no_schools
 from cobench.ingest.readers import read_cells
 from cobench.ingest.text import clean_text
 from cobench.ingest.tidy_people import tidy_schools

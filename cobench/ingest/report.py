@@ -6,14 +6,16 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 
+from cobench.errors import StageMissingError
 from cobench.ingest.batches import Batch, RawFile, school_in
-from cobench.ingest.context import school_codes
-from cobench.ingest.identities import write_private
+from cobench.ingest.columns import constant, factor, or_else, recode
 from cobench.ingest.linkage import MATCH_REPORT
-from cobench.ingest.quarantine import QUARANTINE, Conservation, Tidy, hint, quarantine_path
-from cobench.ingest.text import map_unique
+from cobench.ingest.quarantine import QUARANTINE, Conservation, Tidy, hint
+from cobench.store import finish_private, stage_private
 from cobench.study import Study
 
 FILES = ["term", "file", "kind", "how_read", "rows_in", "accepted", "quarantined", "non_data", "sha256"]
@@ -49,6 +51,7 @@ class Outcome:
     records: tuple[FileRecord, ...]
     tidied: tuple[tuple[Batch, Tidy], ...]
     roster: pd.DataFrame | None = None
+    quarantine: pd.DataFrame | None = None
 
 
 def file_frame(outcome: Outcome, term_id: str) -> pd.DataFrame:
@@ -97,52 +100,57 @@ def rule_frame(outcome: Outcome, term_id: str) -> pd.DataFrame:
     )[RULES]
 
 
-def school_frame(outcome: Outcome, term_id: str) -> pd.DataFrame:
+def school_frame(outcome: Outcome, term_id: str, codes: dict[str, str]) -> pd.DataFrame:
     """Rows by school, table, what became of them (``accepted, quarantined, non_data``; ``cell``) and rule.
 
     Columns :data:`SCHOOL_ROWS`; ``school`` is "" where a row doesn't tell. Rows of status ``cell`` are cells of
     accepted rows that could not be read.
     """
-    codes = school_codes(outcome.tables["schools"]) if "schools" in outcome.tables else {}
-    parts, homes = [], {}
+    parts, homes = [pd.DataFrame(columns=SCHOOL_ROWS)], {}
     for batch, tidy in outcome.tidied:
         schools = _schools_of_rows(batch, codes)
         homes |= _one_home(batch, schools)
         kind = batch.source.table
-        accepted = pd.DataFrame({"rid": _accepted(tidy), "rule": "", "column": ""})
-        for status, rows in (("accepted", accepted), *_by_status(tidy)):
-            headers = _placed(batch, rows)["column"] if status != "accepted" else ""
-            own = pd.DataFrame(
-                {"school": schools.loc[rows["rid"]].to_numpy(), "rule": rows["rule"].to_numpy()}
-            )
-            parts.append(own.assign(kind=kind, status=status, column=headers))
+        parts.append(_per_school(batch, schools, _accepted(tidy)).assign(kind=kind, status="accepted"))
+        for status, rows in _by_status(tidy):
+            own = pd.DataFrame({"school": schools.loc[rows["rid"]].astype("object").to_numpy()})
+            own = own.assign(rule=rows["rule"].to_numpy(), column=_placed(batch, rows)["column"], n=1)
+            parts.append(own.assign(kind=kind, status=status))
     for record in outcome.records:
         folder = record.label.rsplit("/", 2)[-2] if "/" in record.label else ""
         home = homes.get(record.label) or school_in(folder, codes) or ""
         rows = record.non_data[["rule"]]
-        parts.append(rows.assign(school=home, kind=record.kind, status="non_data", column=""))
+        parts.append(rows.assign(school=home, kind=record.kind, status="non_data", column="", n=1))
     keys = SCHOOL_ROWS[1:-1]
-    joined = (
-        pd.concat([part[keys] for part in parts], ignore_index=True) if parts else pd.DataFrame(columns=keys)
-    )
-    counted = joined.astype("str").groupby(keys, sort=True).size().rename("n").reset_index()
+    joined = pd.concat([part[[*keys, "n"]] for part in parts], ignore_index=True).astype({"n": "int64"})
+    texts = {name: joined[name].astype("str") for name in keys}
+    counted = joined.assign(**texts).groupby(keys, sort=True)["n"].sum().reset_index()
     return counted.assign(term=term_id)[SCHOOL_ROWS]
+
+
+def _per_school(batch: Batch, schools: pd.Series, rids: pd.Series) -> pd.DataFrame:
+    """Number of rows of each school."""
+    codes, names = factor(schools)
+    places = batch.cells.index.get_indexer(rids)
+    n = np.bincount(codes[places], minlength=len(names))
+    counted = pd.DataFrame({"school": names, "n": n, "rule": "", "column": ""})
+    return counted[counted["n"] > 0]
 
 
 def _schools_of_rows(batch: Batch, codes: dict[str, str]) -> pd.Series:
     """School of each row of a batch, "" where it can't be told."""
-    if batch.source.table == "schools":
-        return pd.Series("", index=batch.cells.index, dtype="object")
+    if batch.source.table == "schools" or batch.source.table == "panel":
+        return constant("", batch.cells.index)
     if "school" in batch.cells:
-        return map_unique(batch.cells["school"], lambda text: codes.get(text, ""))
-    homes = batch.cells["school_of_file"].astype("object")
-    return homes.where(homes.notna(), "")
+        return or_else(recode(batch.cells["school"], codes.get), "")
+    return or_else(batch.cells["school_of_file"], "")
 
 
 def _one_home(batch: Batch, schools: pd.Series) -> dict[str, str]:
     """School of each file whose rows all are of one."""
-    by_file = schools.groupby(batch.cells["file"])
-    return {file: own.iloc[0] for file, own in by_file if own.nunique() == 1 and own.iloc[0]}
+    pairs = pd.DataFrame({"file": batch.cells["file"], "school": schools}).astype("object").drop_duplicates()
+    once = pairs[~pairs.duplicated("file", keep=False) & (pairs["school"] != "")]
+    return dict(zip(once["file"], once["school"], strict=True))
 
 
 def link_frame(outcome: Outcome) -> pd.DataFrame:
@@ -154,23 +162,52 @@ def link_frame(outcome: Outcome) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).groupby(keys, sort=True).sum().reset_index()[MATCH_REPORT]
 
 
-def write_quarantine(study: Study, term_id: str, outcome: Outcome) -> None:
-    """Quarantined rows and unread cells with their values, to ``private/quarantine/<term>.parquet``."""
-    codes = school_codes(outcome.tables["schools"]) if "schools" in outcome.tables else {}
+def quarantine_frame(outcome: Outcome, term_id: str, codes: dict[str, str]) -> pd.DataFrame:
+    """Quarantined rows and unread cells with their values, columns :data:`QUARANTINE`.
+
+    ``codes`` gives the school of each name (:func:`cobench.ingest.context.school_codes`).
+    """
     parts = []
     for batch, tidy in outcome.tidied:
         schools = _schools_of_rows(batch, codes)
         for status, faults in _by_status(tidy):
             if status != "non_data" and len(faults):
-                values = [_values(batch, rid) for rid in faults["rid"]]
-                own = schools.loc[faults["rid"]].to_numpy()
-                parts.append(_placed(batch, faults).assign(status=status, values=values, school=own))
+                own = schools.loc[faults["rid"]].astype("object").to_numpy()
+                placed = _placed(batch, faults).assign(values=_values(batch, faults["rid"]))
+                parts.append(placed.assign(status=status, school=own))
     joined = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=QUARANTINE)
     hints = joined["rule"].map(hint)
     frame = joined.assign(
         term=term_id, hint_zh=[each.zh for each in hints], hint_en=[each.en for each in hints]
     )
-    write_private(quarantine_path(study, term_id), frame[QUARANTINE])
+    return frame[QUARANTINE]
+
+
+def stage_quarantine(study: Study, place: str, frames: Iterable[pd.DataFrame]) -> str:
+    """Write the quarantine of one delivery, to count once it is committed; its staged name."""
+    joined = pd.concat([pd.DataFrame(columns=QUARANTINE), *frames], ignore_index=True)
+    ordered = joined.sort_values(["file", "sheet", "row", "status", "column", "rule"], kind="stable")
+    types = {name: pa.int64() if name == "row" else pa.string() for name in QUARANTINE}
+    columns = {name: pa.array(ordered[name].tolist(), type=kind) for name, kind in types.items()}
+    return stage_private(study, place, pa.table(columns))
+
+
+def read_quarantine(study: Study, term_id: str) -> pd.DataFrame:
+    """Rows in quarantine of one delivery with their values; columns :data:`QUARANTINE`.
+
+    Raises
+    ------
+    StageMissingError
+        When the term hasn't been ingested.
+    """
+    finish_private(study)
+    path = study.root / "private" / "quarantine" / f"{term_id}.parquet"
+    if not path.exists():
+        raise StageMissingError(
+            en=f"term {term_id} has not been ingested; run `cobench ingest {term_id}`",
+            zh=f"学期 {term_id} 尚未读入；请运行 `cobench ingest {term_id}`",
+        )
+    return pd.read_parquet(path).reindex(columns=QUARANTINE)
 
 
 def _by_status(tidy: Tidy) -> Iterable[tuple[str, pd.DataFrame]]:
@@ -179,7 +216,7 @@ def _by_status(tidy: Tidy) -> Iterable[tuple[str, pd.DataFrame]]:
 
 def _placed(batch: Batch, faults: pd.DataFrame) -> pd.DataFrame:
     """Faults with file, sheet, row and the header that the file gives the column."""
-    where = batch.cells.loc[faults["rid"], ["file", "sheet", "row"]].reset_index(drop=True)
+    where = batch.cells.loc[faults["rid"], ["file", "sheet", "row"]].astype("object").reset_index(drop=True)
     headers = [
         batch.header(file, sheet, column)
         for file, sheet, column in zip(where["file"], where["sheet"], faults["column"], strict=True)
@@ -187,21 +224,26 @@ def _placed(batch: Batch, faults: pd.DataFrame) -> pd.DataFrame:
     return where.assign(rule=faults["rule"].to_numpy(), column=headers)
 
 
-def _values(batch: Batch, rid: int) -> str:
-    row = batch.cells.loc[rid].drop(["file", "sheet", "row", "school_of_file"], errors="ignore")
-    return json.dumps({name: str(value) for name, value in row.items()}, ensure_ascii=False)
+def _values(batch: Batch, rids: pd.Series) -> list[str]:
+    """Cells of each row as JSON."""
+    rows = batch.cells.loc[rids].drop(columns=["file", "sheet", "row", "school_of_file"], errors="ignore")
+    records = rows.astype("object").to_dict("records")
+    return [
+        json.dumps({name: str(value) for name, value in row.items()}, ensure_ascii=False) for row in records
+    ]
 
 
 def _accepted(tidy: Tidy) -> pd.Series:
     found = [frame["rid"] for name, frame in tidy.tables.items() if name not in _DERIVED and "rid" in frame]
-    return pd.concat(found).drop_duplicates() if found else pd.Series([], dtype="int64")
+    return pd.concat(found).astype("int64").drop_duplicates() if found else pd.Series([], dtype="int64")
 
 
 def _count(outcome: Outcome, rows_of) -> dict[str, int]:
     """Rows of each file."""
     counts: dict[str, int] = {}
     for batch, tidy in outcome.tidied:
-        files = batch.cells.loc[rows_of(tidy), "file"].value_counts()
-        for file, n in files.items():
+        codes, files = factor(batch.cells["file"])
+        places = batch.cells.index.get_indexer(rows_of(tidy))
+        for file, n in zip(files, np.bincount(codes[places], minlength=len(files)), strict=True):
             counts[file] = counts.get(file, 0) + int(n)
     return counts

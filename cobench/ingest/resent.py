@@ -154,20 +154,25 @@ def groups_of(
             by_source.setdefault(id(raw.source), []).append((raw, found))
     groups = []
     for own in by_source.values():
-        own = sorted(own, key=lambda each: each[0].label)
-        if len(own) < 2:
-            continue
-        by_folder = own[0][0].source.school == "folder"
-        by_home: dict[str, list[Sent]] = {}
-        for raw, found in own:
-            home = homes.get(raw.label, raw.path.parent.as_posix())
-            several = raw.source.several
-            rows = row_hashes(found) if found is not None and not several else None
-            by_home.setdefault(home if by_folder else "", []).append(Sent(raw.label, home, several, rows))
-        raws = {raw.label: raw for raw, _ in own}
-        for sent in by_home.values():
-            groups += [tuple(raws[each.label] for each in group) for group in sent_again(sent)]
+        by_home: dict[str, list[tuple[RawFile, FileCells | None]]] = {}
+        for raw, found in sorted(own, key=lambda each: each[0].label):
+            apart = raw.source.school == "folder"
+            by_home.setdefault(_home(raw, homes) if apart else "", []).append((raw, found))
+        for together in by_home.values():
+            raws = {raw.label: raw for raw, _ in together}
+            again = sent_again([_sent(raw, found, homes) for raw, found in together]) if len(raws) > 1 else []
+            groups += [tuple(raws[each.label] for each in group) for group in again]
     return groups
+
+
+def _home(raw: RawFile, homes: Mapping[str, str]) -> str:
+    return homes.get(raw.label, raw.path.parent.as_posix())
+
+
+def _sent(raw: RawFile, found: FileCells | None, homes: Mapping[str, str]) -> Sent:
+    several = raw.source.several
+    rows = None if found is None or several else row_hashes(found)
+    return Sent(raw.label, _home(raw, homes), several, rows)
 
 
 def conflict(group: Sequence[RawFile]) -> ResentFileError:

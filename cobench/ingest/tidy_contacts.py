@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from cobench.ingest.batches import Batch, decode_levels, is_nil
+from cobench.ingest.columns import (
+    column,
+    constant,
+    factor,
+    is_one_of,
+    joint,
+    map_names,
+    or_else,
+    recode,
+    stack_frames,
+)
 from cobench.ingest.context import Context, link_rows, listed_classes, no_values, parse_dates, terms_of
 from cobench.ingest.linkage import match_report
 from cobench.ingest.parse import BLANK, parse_column, parse_minutes, parse_time
 from cobench.ingest.quarantine import Tidy, faults, first_faults
-from cobench.ingest.text import map_unique, split_at_blanks, split_children
+from cobench.ingest.text import split_at_blanks, split_children
 from cobench.ingest.tidy_people import blank, cell_faults, row_school
 
 _CONTENT = ["student", "date", "mode", "trigger", "teacher_role", "minutes", "entered_at"]
@@ -24,12 +36,13 @@ def tidy_contacts(batch: Batch, ctx: Context) -> Tidy:
     any row came, nil returns and quarantined rows included.
     """
     cells = batch.cells
+    first = batch.cells.index.start
     nil = is_nil(batch)
     school = row_school(batch, ctx.school_codes)
     dates = parse_dates(ctx, cells["date"], batch.kinds["date"])
-    dates = dates.assign(rule=dates["rule"].mask(nil & (cells["date"] == ""), None))
+    dates = dates.assign(rule=dates["rule"].mask(nil & (cells["date"] == "")))
     when = terms_of(ctx, dates["value"])
-    term = when["value"].fillna(ctx.term.id)
+    term = or_else(when["value"], ctx.term.id)
     classes = listed_classes(ctx, term, school["value"], cells["class"])
     place = pd.DataFrame({"term": term, "school": school["value"], "class_id": classes["value"]})
     children, links = _link_children(ctx, cells.loc[~nil, "student_name"], place)
@@ -46,23 +59,28 @@ def tidy_contacts(batch: Batch, ctx: Context) -> Tidy:
             ("date", when["rule"]),
             ("student_name", blank(cells["student_name"])),
             ("class", classes["rule"]),
-            *((name, rule.mask(nil, None)) for name, rule in own),
+            *((name, rule.mask(nil)) for name, rule in own),
         ],
     )
     facts, unread = _facts(batch)
     sound = ~cells.index.isin(broken["rid"])
-    kept = children[children["rid"].isin(cells.index[sound])]
-    contacts = kept.join(place.join(facts).assign(date=dates["value"]), on="rid")
-    new = contacts[~_held(contacts, ctx.stored["contacts"])]
+    kept = children[sound[children["rid"].to_numpy() - first]]
+    about = pd.concat([place, facts], axis=1).assign(date=dates["value"])
+    about = about.iloc[kept["rid"].to_numpy() - first].set_axis(kept.index)
+    contacts = pd.concat([kept, about], axis=1)
+    new = contacts[~_held(contacts, ctx)]
     accepted = pd.Index(new["rid"].unique())
-    non_data = [(rid, "student_name", "nil_return") for rid in cells.index[nil & sound]]
-    non_data += [(rid, "student_name", "duplicate") for rid in cells.index[~nil & sound].difference(accepted)]
+    non_data = [(rid, "student_name", "nil_return") for rid in cells.index[nil.to_numpy() & sound]]
+    non_data += [
+        (rid, "student_name", "duplicate")
+        for rid in cells.index[~nil.to_numpy() & sound].difference(accepted)
+    ]
     return Tidy(
         {"contacts": new, "logs": new_logs("contacts", place, ctx)},
         broken,
         faults(non_data),
         pd.concat([cell_faults(name, rules, accepted) for name, rules in unread.items()], ignore_index=True),
-        match_report(place.join(links["by"])[~nil].dropna(subset=["school"]), "contacts", "teacher"),
+        match_report(place.assign(by=links["by"])[~nil], "contacts", "teacher"),
     )
 
 
@@ -74,26 +92,29 @@ def _facts(batch: Batch) -> tuple[pd.DataFrame, dict[str, pd.Series]]:
             "mode": _labelled(batch, "mode"),
             "trigger": _labelled(batch, "trigger"),
             "teacher_role": _labelled(batch, "teacher_role"),
-            "minutes": minutes["value"].astype("float64"),
-            "entered_at": pd.to_datetime(entered["value"]),
+            "minutes": minutes["value"],
+            "entered_at": entered["value"],
         }
     )
-    return facts, {"minutes": minutes["rule"], "entered_at": entered["rule"].replace(_ENTERED)}
+    entered_rule = recode(entered["rule"], lambda rule: _ENTERED.get(rule, rule))
+    return facts, {"minutes": minutes["rule"], "entered_at": entered_rule}
 
 
 def new_logs(table: str, place: pd.DataFrame, ctx: Context) -> pd.DataFrame:
-    """Rows of ``logs``: classes of ``place`` (``term, school, class_id``) that no other delivery has logged."""
-    logs = place.dropna(subset=["class_id"]).drop_duplicates().assign(table=table)
+    """Rows of ``logs``: classes of ``place`` (``term, school, class_id``) that no earlier delivery has logged."""
+    first = place[~pd.Series(joint(place[name] for name in place)).duplicated().to_numpy()]
+    logs = first.dropna(subset=["class_id"]).astype("object").assign(table=table)
     keys = ["table", "class_id", "term"]
-    stored = pd.MultiIndex.from_frame(ctx.stored["logs"][keys].astype("object"))
-    held = pd.MultiIndex.from_frame(logs[keys].astype("object")).isin(stored)
-    return logs[~held].sort_values(keys).reset_index(drop=True)
+    if (logs["term"] != ctx.term.id).any():
+        stored = pd.MultiIndex.from_frame(ctx.stored["logs"][keys].astype("object"))
+        logs = logs[~pd.MultiIndex.from_frame(logs[keys]).isin(stored)]
+    return logs.sort_values(keys).reset_index(drop=True)
 
 
 def _parsed(batch: Batch, column: str, parse) -> pd.DataFrame:
     texts = batch.cells.get(column)
     if texts is None:
-        texts = pd.Series("", index=batch.cells.index)
+        texts = constant("", batch.cells.index)
     return parse_column(texts, lambda text: parse(text) if text else BLANK)
 
 
@@ -108,45 +129,79 @@ def _required(batch: Batch, column: str) -> pd.Series:
 
 
 def _link_children(ctx: Context, names: pd.Series, place: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Children of each row (``rid, student``), and ``rule`` and ``by`` of each row.
+    """Children of each row (``rid, student``), and ``rule`` and ``by`` of each row of ``place``.
 
     A name with blanks inside (张 三) is tried whole first; only if the class has no such child is it read as
     several children.
     """
     children = _explode(names, split_children)
     found = _link(ctx, children, place)
-    failed = set(children.loc[found["rule"] == "unknown_student", "rid"])
-    spaced = {rid: split_at_blanks(names[rid]) for rid in failed if split_at_blanks(names[rid])}
-    if spaced:
-        again = _explode(names[list(spaced)], split_at_blanks)
+    spaced = _spaced(names)
+    spaced = spaced[
+        spaced.index.isin(children["rid"].to_numpy()[is_one_of(found["rule"], ["unknown_student"])])
+    ]
+    if len(spaced):
+        again = _explode(spaced, split_at_blanks)
         again_found = _link(ctx, again, place)
         whole = again_found["rule"].isna().groupby(again["rid"]).transform("all")
         better = again[whole]
         stay = ~children["rid"].isin(better["rid"])
-        children = pd.concat([children[stay], better], ignore_index=True)
-        found = pd.concat([found[stay], again_found[whole]], ignore_index=True)
-    joined = children.assign(student=found["student"], rule=found["rule"], by=found["by"])
-    by_row = joined.groupby("rid").agg(rule=("rule", "first"), by=("by", "first"))
-    rule = by_row["rule"].astype("object").reindex(place.index)
-    links = pd.DataFrame(
-        {"rule": rule, "by": by_row["by"].astype("object").reindex(place.index).where(rule.isna())}
+        children = stack_frames([children[stay], better])
+        found = stack_frames([found[stay], again_found[whole]])
+    joined = children.assign(student=found["student"])
+    at = children["rid"].to_numpy() - place.index.start
+    rule = _first_of(found["rule"], at, place.index)
+    by = _first_of(found["by"], at, place.index).mask(rule.notna())
+    order = np.argsort(joined["rid"].to_numpy(), kind="stable")
+    return joined[["rid", "student"]].iloc[order].reset_index(drop=True), pd.DataFrame(
+        {"rule": rule, "by": by}
     )
-    return joined[["rid", "student"]].sort_values("rid", kind="stable").reset_index(drop=True), links
+
+
+def _spaced(names: pd.Series) -> pd.Series:
+    """Cells that may name several children with blanks between them."""
+    codes, distinct = factor(names)
+    parts = map_names(distinct, split_at_blanks, lambda _: ())
+    return names[np.array([*map(bool, parts), False])[codes]]
+
+
+def _first_of(values: pd.Series, at: np.ndarray, index: pd.Index) -> pd.Series:
+    """The first value that stands at each place of ``index``."""
+    codes, distinct = factor(values)
+    held = np.flatnonzero(codes >= 0)[::-1]
+    placed = np.full(len(index), -1, dtype=np.int64)
+    placed[at[held]] = codes[held]
+    return column(placed, distinct, index)
 
 
 def _explode(names: pd.Series, split) -> pd.DataFrame:
-    parts = map_unique(names, split).explode().dropna()
-    return pd.DataFrame({"rid": parts.index, "name_key": parts.to_numpy(dtype=object)})
+    """One row a child: ``rid`` and ``name_key``."""
+    codes, distinct = factor(names)
+    parts = map_names(distinct, split, lambda name: (name,))
+    n_parts = np.array([*map(len, parts), 0])[codes]
+    start = np.cumsum([0, *map(len, parts)])[codes]
+    flat = [child for each in parts for child in each]
+    rows = np.repeat(np.arange(len(names)), n_parts)
+    nth = np.arange(len(rows)) - np.repeat(np.cumsum(n_parts) - n_parts, n_parts)
+    index = pd.RangeIndex(len(rows))
+    return pd.DataFrame(
+        {"rid": names.index.to_numpy()[rows], "name_key": column(start[rows] + nth, flat, index)}, index=index
+    )
 
 
 def _link(ctx: Context, children: pd.DataFrame, place: pd.DataFrame) -> pd.DataFrame:
-    return link_rows(ctx, children.join(place, on="rid"))
+    about = place.iloc[children["rid"].to_numpy() - place.index.start].set_axis(children.index)
+    return link_rows(ctx, pd.concat([children, about], axis=1))
 
 
-def _held(contacts: pd.DataFrame, stored: pd.DataFrame) -> pd.Series:
-    """Contacts that stand earlier in this delivery, or in another one."""
-    own = _content_key(contacts)
-    return own.duplicated() | own.isin(set(_content_key(stored)))
+def _held(contacts: pd.DataFrame, ctx: Context) -> np.ndarray:
+    """Contacts that stand earlier in this delivery, or in an earlier one."""
+    held = pd.Series(joint(contacts[name] for name in _CONTENT)).duplicated().to_numpy().copy()
+    old = ctx.is_old(contacts["date"])
+    if old.any():
+        known = set(_content_key(ctx.stored["contacts"]))
+        held[old] |= _content_key(contacts.loc[old, _CONTENT].astype("object")).isin(known).to_numpy()
+    return held
 
 
 def _content_key(contacts: pd.DataFrame) -> pd.Series:

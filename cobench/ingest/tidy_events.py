@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pandas as pd
 
 from cobench.ingest.batches import Batch, decode_levels
+from cobench.ingest.columns import column, constant, factor, joint, name_keys, or_else, recode, where
 from cobench.ingest.context import (
     Context,
     is_whole_school,
@@ -24,6 +26,7 @@ from cobench.ingest.readers import TEXT
 from cobench.ingest.text import map_unique, name_key
 from cobench.ingest.tidy_contacts import new_logs
 from cobench.ingest.tidy_people import blank, cell_faults, row_school
+from cobench.tables import empty
 
 _SAME_EVENT = ["school", "day", "kind", "place", "topic_key"]
 _DATED = re.compile(
@@ -37,11 +40,11 @@ def tidy_events(batch: Batch, ctx: Context) -> Tidy:
     school = row_school(batch, ctx.school_codes)
     dates = parse_dates(ctx, cells["date"], batch.kinds["date"])
     when = terms_of(ctx, dates["value"])
-    term = when["value"].fillna(ctx.term.id)
-    texts = cells["class"] if "class" in cells else pd.Series("", index=cells.index)
+    term = or_else(when["value"], ctx.term.id)
+    texts = cells["class"] if "class" in cells else constant("", cells.index)
     whole = is_whole_school(texts)
     classes = listed_classes(ctx, term, school["value"], texts)
-    topic = cells["topic"] if "topic" in cells else pd.Series("", index=cells.index)
+    topic = cells["topic"] if "topic" in cells else constant("", cells.index)
     topic, redacted = redact(ctx, topic)
     broken = first_faults(
         cells.index,
@@ -50,28 +53,29 @@ def tidy_events(batch: Batch, ctx: Context) -> Tidy:
             ("date", dates["rule"]),
             ("date", when["rule"]),
             ("kind", _kind_fault(batch)),
-            ("class", classes["rule"].mask(whole, None)),
+            ("class", classes["rule"].mask(whole)),
         ],
     )
     rows = pd.DataFrame(
         {
             "term": term,
             "school": school["value"],
-            "class_id": classes["value"].mask(whole, None),
+            "class_id": classes["value"].mask(whole),
             "date": dates["value"],
             "kind": decode_levels(batch, "kind")
             if "kind" in batch.source.levels
             else batch.source.event_kind,
-            "topic": topic.mask(topic == "", None),
+            "topic": recode(topic, lambda text: text or None),
         }
-    )
-    rows = rows[~rows.index.isin(broken["rid"])].rename_axis("rid").reset_index()
-    new, held = name_events(rows, ctx.stored["events"])
+    ).astype("object")
+    rows = rows.drop(index=broken["rid"]).rename_axis("rid").reset_index()
+    known = ctx.stored["events"] if ctx.is_old(rows["date"]).any() else empty("events")
+    new, held = name_events(rows, known)
     return Tidy(
         {"events": new},
         broken,
         faults((rid, "date", "duplicate") for rid in held),
-        cell_faults("topic", no_values(cells.index).mask(redacted, "redacted"), pd.Index(new["rid"])),
+        cell_faults("topic", where(redacted, "redacted"), pd.Index(new["rid"])),
     )
 
 
@@ -109,7 +113,7 @@ def _event_keys(events: pd.DataFrame) -> pd.DataFrame:
             "day": day.astype("object"),
             "kind": events["kind"].astype("object"),
             "place": events["class_id"].astype("object").where(events["class_id"].notna(), "all"),
-            "topic_key": map_unique(topic, name_key),
+            "topic_key": map_unique(topic, name_key).astype("object"),
         }
     )
 
@@ -126,20 +130,20 @@ def tidy_attendance(batch: Batch, ctx: Context, events: pd.DataFrame) -> Tidy:
     Parameters
     ----------
     events : DataFrame
-        Events of this delivery and of those stored before.
+        Events of this delivery.
     """
     cells = batch.cells
     school = row_school(batch, ctx.school_codes)
     named = _event_of(batch, ctx)
     when = terms_of(ctx, named["date"])
-    term = when["value"].fillna(ctx.term.id)
+    term = or_else(when["value"], ctx.term.id)
     classes = listed_classes(ctx, term, school["value"], cells["class"])
     place = pd.DataFrame({"term": term, "school": school["value"], "class_id": classes["value"]})
     rows = place.assign(
-        name_key=map_unique(cells["student_name"], name_key),
+        name_key=name_keys(cells["student_name"]),
         date=named["date"],
         topic=named["topic"],
-        kind=batch.source.event_kind,
+        kind=constant(batch.source.event_kind, cells.index),
         present=decode_levels(batch, "present"),
     )
     found = link_rows(ctx, rows, cells.get("student_number"))
@@ -156,13 +160,13 @@ def tidy_attendance(batch: Batch, ctx: Context, events: pd.DataFrame) -> Tidy:
             ("student_name", found["rule"]),
         ],
     )
-    minutes = cells["minutes"] if "minutes" in cells else pd.Series("", index=cells.index)
+    minutes = cells["minutes"] if "minutes" in cells else constant("", cells.index)
     minutes = parse_column(minutes, lambda text: parse_minutes(text) if text else BLANK)
-    rows = rows.assign(minutes=minutes["value"].astype("float64"), invited=True)
-    rows = rows[~rows.index.isin(broken["rid"])].rename_axis("rid").reset_index()
-    rows, made = _match_events(rows, events)
-    clash, repeated = _repeats(rows, ctx.stored["attendance"])
-    good = rows[~rows["rid"].isin(clash) & ~rows["rid"].isin(repeated)]
+    rows = rows.assign(minutes=minutes["value"], invited=constant(True, cells.index))
+    rows = rows.drop(index=broken["rid"]).rename_axis("rid").reset_index()
+    rows, made = _match_events(rows, events, ctx)
+    clash, repeated = _repeats(rows, ctx)
+    good = rows[~rows["rid"].isin([*clash, *repeated])] if clash or repeated else rows
     return Tidy(
         {"attendance": good, "events": made, "logs": new_logs("attendance", place, ctx)},
         pd.concat(
@@ -170,7 +174,7 @@ def tidy_attendance(batch: Batch, ctx: Context, events: pd.DataFrame) -> Tidy:
         ),
         faults((rid, "student_name", "duplicate") for rid in repeated),
         cell_faults("minutes", minutes["rule"], pd.Index(good["rid"])),
-        match_report(place.join(found["by"]).dropna(subset=["school"]), "attendance", "parent"),
+        match_report(place.assign(by=found["by"]), "attendance", "parent"),
     )
 
 
@@ -186,24 +190,30 @@ def _event_of(batch: Batch, ctx: Context) -> pd.DataFrame:
             return None, None, rule
         return day.value, match.group(2).strip() or None, None
 
-    parsed = pd.DataFrame(
-        map_unique(texts, parse).tolist(),
-        columns=["date", "topic", "rule"],
-        index=texts.index,
-        dtype="object",
-    )
+    codes, distinct = factor(texts)
+    parsed = [parse(text) for text in distinct]
+    date, topic, rule = (column(codes, [each[place] for each in parsed], texts.index) for place in range(3))
     dated = batch.kinds["event"] > TEXT
     if dated.any():
-        days = parse_dates(ctx, texts[dated], batch.kinds.loc[dated, "event"])
-        parsed.loc[dated, "date"], parsed.loc[dated, "rule"] = days["value"], days["rule"]
-    topic, _ = redact(ctx, parsed["topic"].fillna(""))
-    return parsed.assign(topic=topic.mask(topic == "", None))
+        days = parse_dates(ctx, texts, batch.kinds["event"])
+        pair = pd.DataFrame({"date": date, "rule": rule}).astype("object")
+        pair[dated] = days.rename(columns={"value": "date"}).astype("object")[dated]
+        date, rule = pair["date"], pair["rule"]
+    redacted, _ = redact(ctx, or_else(topic, ""))
+    return pd.DataFrame({"date": date, "topic": recode(redacted, lambda text: text or None), "rule": rule})
 
 
-def _match_events(rows: pd.DataFrame, events: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _match_events(
+    rows: pd.DataFrame, events: pd.DataFrame, ctx: Context
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Add ``event`` to ``rows``: same topic, else the only event of that day and kind, else a new one."""
-    wanted = rows.drop_duplicates(["school", "date", "kind", "topic"])
-    wanted = wanted.assign(class_id=None)
+    if ctx.is_old(rows["date"]).any():
+        events = pd.concat([ctx.stored["events"], events], ignore_index=True)
+    keys = ["school", "date", "kind", "topic"]
+    codes, places = pd.factorize(joint(rows[name] for name in keys))
+    first = np.flatnonzero(~pd.Series(codes).duplicated().to_numpy())
+    wanted = rows.iloc[first][["rid", "term", *keys]].astype("object").assign(class_id=None)
+    wanted = wanted.astype({"rid": "int64"})
     known, asked = _event_keys(events).assign(event=events["event"]), _event_keys(wanted)
     day = ["school", "day", "kind"]
     exact = known.drop_duplicates([*day, "topic_key"]).set_index([*day, "topic_key"])["event"]
@@ -214,17 +224,21 @@ def _match_events(rows: pd.DataFrame, events: pd.DataFrame) -> tuple[pd.DataFram
     event = event.where(event.notna(), pd.Series(by_day, index=wanted.index, dtype="object"))
     made, _ = name_events(wanted[event.isna()], events)
     event = event.where(event.notna(), made["event"])
-    keys = ["school", "date", "kind", "topic"]
-    named = wanted[keys].assign(event=event)
     columns = ["event", "term", "school", "class_id", "date", "kind", "topic"]
-    return rows.merge(named, on=keys, how="left", validate="m:1"), made[columns]
+    return rows.assign(event=column(codes, event.tolist(), rows.index)), made[columns]
 
 
-def _repeats(rows: pd.DataFrame, stored: pd.DataFrame) -> tuple[list[int], list[int]]:
+def _repeats(rows: pd.DataFrame, ctx: Context) -> tuple[list[int], list[int]]:
     """Rows that contradict each other about a child at an event, and rows that say the same again."""
     key = ["event", "student"]
-    differs = rows.groupby(key)["present"].transform("nunique") > 1
-    held = pd.MultiIndex.from_frame(stored[key].astype("object"))
-    again = pd.MultiIndex.from_frame(rows[key].astype("object")).isin(held)
-    repeated = ~differs & (rows.duplicated(key) | again)
-    return rows.loc[differs, "rid"].tolist(), rows.loc[repeated, "rid"].tolist()
+    pairs = pd.Series(joint(rows[name] for name in key))
+    shared = rows[pairs.duplicated(keep=False).to_numpy() | ctx.is_old(rows["date"])].astype("object")
+    if shared.empty:
+        return [], []
+    differs = shared.groupby(key)["present"].transform("nunique") > 1
+    again = np.zeros(len(shared), dtype=bool)
+    if ctx.is_old(shared["date"]).any():
+        held = pd.MultiIndex.from_frame(ctx.stored["attendance"][key].astype("object"))
+        again = pd.MultiIndex.from_frame(shared[key]).isin(held)
+    repeated = ~differs & (shared.duplicated(key) | again)
+    return shared.loc[differs, "rid"].tolist(), shared.loc[repeated, "rid"].tolist()

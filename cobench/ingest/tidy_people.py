@@ -8,6 +8,7 @@ import pandas as pd
 
 from cobench.errors import CobenchError, DuplicateStudentError
 from cobench.ingest.batches import Batch, decode_levels
+from cobench.ingest.columns import constant, is_one_of, name_keys, recode, stack_frames, where
 from cobench.ingest.context import (
     Context,
     class_ids,
@@ -21,10 +22,9 @@ from cobench.ingest.context import (
 from cobench.ingest.headers import place
 from cobench.ingest.identities import pseudonyms
 from cobench.ingest.linkage import match_report
-from cobench.ingest.parse import parse_by_kind, parse_column, parse_month, parse_student_number
+from cobench.ingest.parse import parse_column, parse_month, parse_student_numbers
 from cobench.ingest.quarantine import Tidy, faults, first_faults
 from cobench.ingest.readers import NUMBER
-from cobench.ingest.text import map_unique, name_key
 from cobench.study import Term
 
 _PERSON = ["name_key", "sex", "birth_month"]
@@ -34,12 +34,13 @@ _ACTIVE = ("enrolled", "transferred_in")
 
 def blank(texts: pd.Series) -> pd.Series:
     """Rule ``blank_required`` where a text is blank."""
-    return no_values(texts.index).mask(texts == "", "blank_required")
+    return where(is_one_of(texts, [""]), "blank_required", texts.index)
 
 
 def cell_faults(column: str, rules: pd.Series, accepted: pd.Index) -> pd.DataFrame:
     """Cells of accepted rows that could not be read."""
-    broken = rules.reindex(accepted).dropna()
+    broken = rules[rules.notna()]
+    broken = broken[broken.index.isin(accepted)]
     return faults((rid, column, rule) for rid, rule in broken.items())
 
 
@@ -57,18 +58,18 @@ def tidy_schools(batch: Batch, term: Term) -> Tidy:
         {
             "school": cells["school"],
             "name": cells["name"],
-            "short_name": cells.get("short_name", ""),
-            "former_names": cells.get("former_names", ""),
+            "short_name": cells.get("short_name", constant("", cells.index)),
+            "former_names": cells.get("former_names", constant("", cells.index)),
             "stage": decode_levels(batch, "stage"),
             "term": term.id,
         }
-    )
+    ).astype("object")
     repeated = rows.duplicated()
     clash = rows[~repeated].duplicated("school", keep=False).reindex(rows.index, fill_value=False)
     broken = first_faults(
         rows.index[~repeated],
         [(name, blank(cells[name])) for name in ("school", "name", "stage")]
-        + [("school", no_values(rows.index).mask(clash, "contradicting_rows"))],
+        + [("school", where(clash, "contradicting_rows"))],
     )
     good = rows[~repeated & ~rows.index.isin(broken["rid"])]
     return Tidy(
@@ -92,11 +93,9 @@ def tidy_roster(
     cells = batch.cells
     stages = dict(zip(schools["school"], schools["stage"], strict=True))
     school = row_school(batch, codes)
-    year = pd.Series(term.school_year, index=cells.index)
+    year = constant(term.school_year, cells.index)
     classes = class_ids(school["value"], cells["class"], year, stages)
-    number = parse_by_kind(
-        cells["student_number"], batch.kinds["student_number"] == NUMBER, parse_student_number
-    )
+    number = parse_student_numbers(cells["student_number"], batch.kinds["student_number"] == NUMBER)
     birth = _optional(batch, "birth_month", parse_month)
     broken = first_faults(
         cells.index,
@@ -116,20 +115,20 @@ def tidy_roster(
         "grade": classes["grade"],
     }
     rows = _roster_rows(batch, term).assign(**facts)
-    quarantined = rows.index.isin(broken["rid"])
-    good = rows[~quarantined]
-    content = ["student_number", *_PERSON, "school", "class_id", "boarding", "status"]
-    repeated = good.index[good.duplicated(content)]
-    good = good.drop(index=repeated)
-    _check_duplicates(good)
+    good = rows.drop(index=broken["rid"])
+    repeated = good.index[good.duplicated("student_number")]
+    if len(repeated):
+        good, repeated = _without_repeats(good)
     good = good.assign(student=pseudonyms(key, study_id, "student", good["student_number"]))
-    blocked = rows[quarantined & rows["class_id"].notna() & (rows["name_key"] != "")].assign(student=None)
+    blocked = rows.loc[broken["rid"]]
+    blocked = blocked[blocked["class_id"].notna() & (blocked["name_key"] != "")]
+    listed = [good[_ROSTER], blocked.assign(student=no_values(blocked.index))[_ROSTER]]
     good_rows = good.rename_axis("rid").reset_index()
     return Tidy(
         {
             "students": _people(good_rows),
             "enrolments": good_rows,
-            "roster": pd.concat([good[_ROSTER], blocked[_ROSTER]], ignore_index=True).assign(term=term.id),
+            "roster": stack_frames(listed).assign(term=lambda made: constant(term.id, made.index)),
         },
         broken,
         faults((rid, "student_number", "duplicate") for rid in repeated),
@@ -137,16 +136,26 @@ def tidy_roster(
     )
 
 
+def _without_repeats(good: pd.DataFrame) -> tuple[pd.DataFrame, pd.Index]:
+    """Rows without those that repeat another, and these; what contradicts another stops."""
+    shared = good[good.duplicated("student_number", keep=False)].astype("object")
+    content = ["student_number", *_PERSON, "school", "class_id", "boarding", "status"]
+    repeated = shared.index[shared.duplicated(content)]
+    _check_duplicates(shared.drop(index=repeated))
+    return good.drop(index=repeated), repeated
+
+
 def _roster_rows(batch: Batch, term: Term) -> pd.DataFrame:
     """Place, name and labels of each roster row, enrolled for the whole term."""
     cells = batch.cells
+    enrolled = constant("enrolled", cells.index)
     return cells[["file", "sheet", "row"]].assign(
         name=cells["student_name"],
-        name_key=map_unique(cells["student_name"], name_key),
+        name_key=name_keys(cells["student_name"]),
         sex=_labelled(batch, "sex"),
         boarding=_labelled(batch, "boarding"),
-        status=decode_levels(batch, "status") if "status" in cells else "enrolled",
-        term=term.id,
+        status=decode_levels(batch, "status") if "status" in cells else enrolled,
+        term=constant(term.id, cells.index),
         valid_from=pd.Timestamp(term.start),
         valid_to=pd.Timestamp(term.end),
     )
@@ -164,9 +173,14 @@ def _labelled(batch: Batch, column: str) -> pd.Series:
 
 def _people(enrolled: pd.DataFrame) -> pd.DataFrame:
     """One row a child; a child in two schools is described by the one that has it now."""
-    order = (~enrolled["status"].isin(_ACTIVE)).astype("int64").sort_values(kind="stable").index
-    grouped = enrolled.loc[order].groupby("student", sort=False)
-    return grouped[["sex", "birth_month", "term", "rid"]].first().reset_index()
+    columns = ["student", "sex", "birth_month", "term", "rid"]
+    shared = enrolled.duplicated("student", keep=False).to_numpy()
+    once, several = enrolled.loc[~shared, columns], enrolled[shared].astype("object")
+    if several.empty:
+        return once
+    order = (~several["status"].isin(_ACTIVE)).astype("int64").sort_values(kind="stable").index
+    grouped = several.loc[order].groupby("student", sort=False)
+    return stack_frames([once, grouped[columns[1:]].first().reset_index().astype({"rid": "int64"})])
 
 
 def _check_duplicates(rows: pd.DataFrame) -> None:
@@ -205,7 +219,7 @@ def merged_duplicates(errors: Iterable[CobenchError]) -> DuplicateStudentError:
 def tidy_memberships(batch: Batch, ctx: Context) -> Tidy:
     """Table ``memberships``: dated categories of children found on the delivery's roster."""
     cells = batch.cells
-    term = pd.Series(ctx.term.id, index=cells.index)
+    term = constant(ctx.term.id, cells.index)
     school = row_school(batch, ctx.school_codes)
     classes = listed_classes(ctx, term, school["value"], cells["class"])
     dates = parse_dates(ctx, cells["valid_from"], batch.kinds["valid_from"])
@@ -214,7 +228,7 @@ def tidy_memberships(batch: Batch, ctx: Context) -> Tidy:
             "term": term,
             "school": school["value"],
             "class_id": classes["value"],
-            "name_key": map_unique(cells["student_name"], name_key),
+            "name_key": name_keys(cells["student_name"]),
         }
     )
     found = link_rows(ctx, rows, cells.get("student_number"))
@@ -229,7 +243,7 @@ def tidy_memberships(batch: Batch, ctx: Context) -> Tidy:
             ("student_name", found["rule"]),
         ],
     )
-    source = cells["source"] if "source" in cells else pd.Series("", index=cells.index)
+    source = cells["source"] if "source" in cells else constant("", cells.index)
     source, redacted = redact(ctx, source)
     tidy = pd.DataFrame(
         {
@@ -238,7 +252,7 @@ def tidy_memberships(batch: Batch, ctx: Context) -> Tidy:
             "category": decode_levels(batch, "category"),
             "valid_from": dates["value"],
             "valid_to": None,
-            "source": source.mask(source == "", None),
+            "source": recode(source, lambda text: text or None),
         }
     )
     good = tidy[~tidy.index.isin(broken["rid"])]
@@ -248,6 +262,6 @@ def tidy_memberships(batch: Batch, ctx: Context) -> Tidy:
         {"memberships": good.rename_axis("rid").reset_index()},
         broken,
         faults((rid, "student_name", "duplicate") for rid in repeated),
-        cell_faults("source", no_values(cells.index).mask(redacted, "redacted"), good.index),
+        cell_faults("source", where(redacted, "redacted"), good.index),
         match_report(rows.assign(by=found["by"]).dropna(subset=["school"]), "memberships", "school"),
     )

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from cobench.ingest import wenjuanxing
 from cobench.ingest.batches import Batch
+from cobench.ingest.columns import (
+    column,
+    constant,
+    is_value,
+    joint,
+    missing,
+    name_keys,
+    recode,
+    stack_frames,
+    where,
+)
 from cobench.ingest.context import Context, link_rows, listed_classes, no_values, resolve_schools
 from cobench.ingest.linkage import match_report
-from cobench.ingest.parse import EXAM_STATES, Parsed, parse_column, parse_mark, parse_time
+from cobench.ingest.parse import Parsed, parse_column, parse_mark, parse_time
 from cobench.ingest.quarantine import Tidy, faults, first_faults
-from cobench.ingest.text import clean_text, map_unique, name_key
+from cobench.ingest.text import clean_text
 from cobench.ingest.tidy_people import blank, cell_faults, row_school
 
-_REASONS = frozenset(EXAM_STATES.values())
+_RESULT = ["measure", "value", "level", "missing_reason"]
 
 
 def tidy_outcomes(batch: Batch, ctx: Context) -> Tidy:
@@ -23,7 +35,7 @@ def tidy_outcomes(batch: Batch, ctx: Context) -> Tidy:
     A row with a cell that is neither goes to quarantine whole.
     """
     cells, source = batch.cells, batch.source
-    term = pd.Series(ctx.term.id, index=cells.index)
+    term = constant(ctx.term.id, cells.index)
     school = row_school(batch, ctx.school_codes)
     classes = listed_classes(ctx, term, school["value"], cells["class"])
     rows = pd.DataFrame(
@@ -31,11 +43,11 @@ def tidy_outcomes(batch: Batch, ctx: Context) -> Tidy:
             "term": term,
             "school": school["value"],
             "class_id": classes["value"],
-            "name_key": map_unique(cells["student_name"], name_key),
+            "name_key": name_keys(cells["student_name"]),
         }
     )
     found = link_rows(ctx, rows, cells.get("student_number"))
-    group = [cells["file"], cells["sheet"], classes["grade"].fillna("")]
+    group, _ = pd.factorize(joint([cells["file"], cells["sheet"], classes["grade"]]))
     measures = {name: _measure(batch, name, group) for name in source.measures if name in cells}
     broken = first_faults(
         cells.index,
@@ -48,46 +60,59 @@ def tidy_outcomes(batch: Batch, ctx: Context) -> Tidy:
         ],
     )
     day = ctx.term.exam if source.measured_on == "exam" else ctx.term.end
-    long = pd.concat(
-        [
-            values.drop(columns="rule").assign(student=found["student"], column=name)
-            for name, values in measures.items()
-        ]
-    )
-    long = long[~long.index.isin(broken["rid"])].rename_axis("rid").reset_index()
+    about = {"student": found["student"], "rid": pd.Series(cells.index, index=cells.index)}
+    parts = [
+        values.drop(columns="rule").assign(**about).drop(index=broken["rid"]) for values in measures.values()
+    ]
+    long = stack_frames(parts) if parts else pd.DataFrame(columns=["rid", "student", *_RESULT])
     clash, repeated = _repeats(long)
-    good = long[~long["rid"].isin([*clash, *repeated])].sort_values(["rid", "measure"], kind="stable")
+    good = long[~long["rid"].isin([*clash, *repeated])] if clash or repeated else long
     named = clean_text(source.source) if source.source else None
     return Tidy(
-        {"outcomes": good.assign(term=ctx.term.id, source=named, measured_on=pd.Timestamp(day))},
+        {
+            "outcomes": good.assign(
+                term=constant(ctx.term.id, good.index),
+                source=constant(named, good.index),
+                measured_on=pd.Timestamp(day),
+            )
+        },
         pd.concat(
             [broken, faults((rid, "student_name", "contradicting_rows") for rid in clash)], ignore_index=True
         ),
         faults((rid, "student_name", "duplicate") for rid in repeated),
-        links=match_report(rows.assign(by=found["by"]).dropna(subset=["school"]), "outcomes", "school"),
+        links=match_report(rows.assign(by=found["by"]), "outcomes", "school"),
     )
 
 
-def _measure(batch: Batch, name: str, group: list[pd.Series]) -> pd.DataFrame:
+def _measure(batch: Batch, name: str, group: np.ndarray) -> pd.DataFrame:
     """One column of results: ``measure, value, level, missing_reason, rule``."""
     texts, source = batch.cells[name], batch.source
+    index = texts.index
     levels = {clean_text(level): value for level, value in source.level_values.items()}
     marks = parse_column(texts, parse_mark)
-    is_level = texts.isin(set(levels))
-    reason = marks["value"].where(marks["value"].isin(_REASONS))
-    is_mark = marks["value"].notna() & reason.isna()
+    reason = recode(marks["value"], lambda mark: mark if isinstance(mark, str) else None)
+    value = recode(marks["value"], lambda mark: None if isinstance(mark, str) else mark)
+    found = {"value": value, "missing_reason": reason, "rule": marks["rule"]}
     level_name = f"{name}_level"
-    n_levels, n_marks = is_level.groupby(group).transform("sum"), is_mark.groupby(group).transform("sum")
-    by_level = (n_levels > n_marks) & (level_name in source.level_measures)
-    rule = marks["rule"].mask(by_level & is_level, None).mask(by_level & is_mark, "not_a_level")
-    value = pd.to_numeric(marks["value"].where(is_mark)).mask(by_level, texts.map(levels))
+    if level_name not in source.level_measures:
+        return pd.DataFrame({"measure": constant(name, index), "level": missing(index), **found})
+    is_level = is_value(texts, levels.__contains__)
+    is_mark = value.notna().to_numpy()
+    n_groups = int(group.max(initial=0)) + 1
+    n_levels, n_marks = (np.bincount(group[rows], minlength=n_groups) for rows in (is_level, is_mark))
+    by_level = (n_levels > n_marks)[group]
+    rule = (
+        marks["rule"].astype("object").mask(by_level & is_level, None).mask(by_level & is_mark, "not_a_level")
+    )
+    level = recode(texts, lambda text: text if text in levels else None).mask(~by_level)
+    of_level = recode(texts, levels.get).astype("object")
     return pd.DataFrame(
         {
-            "measure": pd.Series(name, index=texts.index, dtype="object").mask(by_level, level_name),
-            "value": value.astype("float64"),
-            "level": texts.where(by_level & is_level, None),
+            "measure": column(by_level.astype(np.int8), [name, level_name], index),
+            "value": recode(value.astype("object").mask(by_level, of_level), lambda each: each),
+            "level": level,
             "missing_reason": reason,
-            "rule": rule,
+            "rule": recode(rule, lambda each: each),
         }
     )
 
@@ -95,12 +120,15 @@ def _measure(batch: Batch, name: str, group: list[pd.Series]) -> pd.DataFrame:
 def _repeats(long: pd.DataFrame) -> tuple[list[int], list[int]]:
     """Rows of files that contradict each other about a child's result, and rows that say the same again."""
     key = ["student", "measure"]
+    pairs = pd.Series(joint(long[name] for name in key))
+    long = long[pairs.duplicated(keep=False).to_numpy()].astype("object")
+    if long.empty:
+        return [], []
     content = ["value", "level", "missing_reason"]
-    known = long.astype({"value": "object"}).fillna({name: "" for name in content})
+    known = long.fillna({name: "" for name in content})
     same = known.duplicated([*key, *content])
     differs = known.duplicated(key, keep=False) & ~known.duplicated([*key, *content], keep=False)
-    clash = known.groupby(key)["rid"].transform("size") > 1
-    clash &= differs.groupby([known[name] for name in key]).transform("any")
+    clash = differs.groupby([known[name] for name in key]).transform("any")
     clashing = sorted(set(long.loc[clash, "rid"]))
     repeated = sorted(set(long.loc[same & ~long["rid"].isin(clashing), "rid"]))
     return clashing, repeated
@@ -110,7 +138,7 @@ def tidy_responses(batch: Batch, ctx: Context) -> Tidy:
     """Table ``responses``, long; a questionnaire that can't be linked is kept without a child."""
     cells, codebook = batch.cells, batch.codebook
     linkage = ctx.study.instruments[batch.source.instrument].linkage
-    term = pd.Series(ctx.term.id, index=cells.index)
+    term = constant(ctx.term.id, cells.index)
     school = _school_of(batch, ctx, linkage)
     place = pd.DataFrame({"term": term, "school": school["value"]})
     place = place.assign(class_id=_class_of(batch, ctx, place, linkage))
@@ -119,10 +147,12 @@ def tidy_responses(batch: Batch, ctx: Context) -> Tidy:
     broken = first_faults(cells.index, [("school", school["rule"]), ("submitted", submitted["rule"])])
     good = cells.index[~cells.index.isin(broken["rid"])]
     about = place.assign(
-        student=found["student"], measured_on=pd.to_datetime(submitted["value"]).dt.normalize()
+        student=found["student"], measured_on=recode(submitted["value"], lambda time: time.normalize())
     ).loc[good]
     blocks = [
-        wenjuanxing.answers(cells.loc[good, item.id], item, codebook).join(about).assign(item=item.id)
+        wenjuanxing.answers(cells.loc[good, item.id], item, codebook)
+        .join(about.astype("object"))
+        .assign(item=item.id)
         for item in codebook.coded
     ]
     long = pd.concat(blocks).rename_axis("rid").reset_index()
@@ -133,8 +163,8 @@ def tidy_responses(batch: Batch, ctx: Context) -> Tidy:
     long = long.iloc[
         long.assign(position=long["item"].map(order)).sort_values(["rid", "position"]).index
     ].reset_index(drop=True)
-    unlinked = no_values(cells.index).mask(found["student"].isna() & (linkage == "student"), "unlinked")
-    report = place.assign(by=found["by"]).dropna(subset=["school"])
+    unlinked = where(found["student"].isna() & (linkage == "student"), "unlinked")
+    report = place.assign(by=found["by"])
     return Tidy(
         {"responses": long},
         broken,
@@ -162,4 +192,4 @@ def _class_of(batch: Batch, ctx: Context, place: pd.DataFrame, linkage: str) -> 
 def _child_of(batch: Batch, ctx: Context, place: pd.DataFrame, linkage: str) -> pd.DataFrame:
     if linkage != "student" or "student_name" not in batch.cells:
         return pd.DataFrame({"student": no_values(place.index), "by": no_values(place.index)})
-    return link_rows(ctx, place.assign(name_key=map_unique(batch.cells["student_name"], name_key)))
+    return link_rows(ctx, place.assign(name_key=name_keys(batch.cells["student_name"])))

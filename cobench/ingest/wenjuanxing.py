@@ -8,6 +8,7 @@ import pandas as pd
 
 from cobench.errors import CobenchError, MissingColumnError, UnknownLevelError, UnreadableFileError
 from cobench.ingest.codebook import Codebook, Item
+from cobench.ingest.columns import is_value
 from cobench.ingest.headers import Located, column_letter, place, split_rows
 from cobench.ingest.readers import Sheet
 from cobench.ingest.text import clean_text, header_key, map_unique
@@ -93,7 +94,9 @@ def unknown_options(cells: pd.DataFrame, codebook: Codebook) -> list[CobenchErro
     errors = []
     for item in codebook.coded:
         known = {*codebook.wordings(item), *codebook.missing, *MISSING}
-        wrong = cells[~cells[item.id].isin(known)]
+        wrong = cells.loc[~is_value(cells[item.id], known.__contains__), ["file", "sheet", "row"]].astype(
+            "object"
+        )
         for (file, sheet), rows in wrong.groupby(["file", "sheet"], sort=True):
             en, zh = place(file, sheet)
             listed = ", ".join(map(str, rows["row"].head(10))) + (", …" if len(rows) > 10 else "")

@@ -13,7 +13,8 @@ import cobench
 from cobench.declared import Text
 from cobench.errors import ParameterError
 from cobench.ingest.identities import load_names
-from cobench.ingest.quarantine import listed, read_quarantine
+from cobench.ingest.quarantine import listed
+from cobench.ingest.report import read_quarantine
 from cobench.release import scan_html
 from cobench.run.evaluate import study_phrases
 from cobench.run.listings import print_quarantine, print_values

@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 
 from cobench import store
-from cobench.ingest.quarantine import read_quarantine
 from cobench.ingest.receive import STATES, Received
+from cobench.ingest.report import read_quarantine
 from cobench.release import safe_cell
 from cobench.store import private_dir
 from cobench.study import Study

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from small_study import KEY, LOG, PRIMARY, ROSTER, TERM, number, raw, write_csv, write_xlsx
+from small_study import EARLIER, KEY, LOG, PRIMARY, ROSTER, TERM, number, raw, write_csv, write_xlsx
 
 from cobench import store
 from cobench.errors import CobenchError
@@ -83,7 +83,7 @@ def ctx(ingested):
     schools = store.read_table(study, "schools", [TERM])
     roster = read_identities(study).astype("object")
     stored = {
-        name: store.read_table(study, name, except_delivery=TERM)
+        name: store.read_table(study, name, deliveries=[EARLIER])
         for name in ("contacts", "events", "attendance", "logs")
     }
     return Context(study, study.term(TERM), KEY, schools, roster.where(roster.notna(), None), stored)

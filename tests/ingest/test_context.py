@@ -74,8 +74,8 @@ def test_a_missing_date_has_neither_term_nor_rule(ctx):
 def test_schools_are_known_by_code_name_and_short_name_unless_two_share_it():
     codes = school_codes(SCHOOLS)
     found = resolve_schools(pd.Series(["S01", "示例初中", "初中", "实验", "无名", ""]), codes)
-    assert found["value"].fillna("").tolist() == ["S01", "S02", "S02", "", "", ""]
-    assert found["rule"].fillna("").tolist() == [
+    assert found["value"].astype("object").fillna("").tolist() == ["S01", "S02", "S02", "", "", ""]
+    assert found["rule"].astype("object").fillna("").tolist() == [
         "",
         "",
         "",
@@ -92,16 +92,21 @@ def test_one_text_is_another_class_in_another_school_or_year():
         pd.Series([2024, 2025, 2025, 2025]),
         {"S01": "primary", "S02": "junior"},
     )
-    assert found["value"].fillna("").tolist() == ["S01-2022-2", "S01-2023-2", "S02-2025-2", ""]
-    assert found["grade"].fillna("").tolist() == [3, 3, 7, ""]
-    assert found["rule"].fillna("").tolist() == ["", "", "", "unreadable_class"]
+    assert found["value"].astype("object").fillna("").tolist() == [
+        "S01-2022-2",
+        "S01-2023-2",
+        "S02-2025-2",
+        "",
+    ]
+    assert found["grade"].astype("object").fillna("").tolist() == [3, 3, 7, ""]
+    assert found["rule"].astype("object").fillna("").tolist() == ["", "", "", "unreadable_class"]
 
 
 def test_only_classes_of_the_roster_of_that_term_are_known(ctx):
     terms, school = pd.Series([TERM, TERM, EARLIER]), pd.Series(["S01"] * 3)
     found = listed_classes(ctx, terms, school, pd.Series(["四(1)班", "四(2)班", "三(1)班"]))
-    assert found["value"].fillna("").tolist() == ["S01-2022-1", "", ""]
-    assert found["rule"].fillna("").tolist() == ["", "unknown_class", "unknown_class"]
+    assert found["value"].astype("object").fillna("").tolist() == ["S01-2022-1", "", ""]
+    assert found["rule"].astype("object").fillna("").tolist() == ["", "unknown_class", "unknown_class"]
 
 
 def test_names_and_long_numbers_are_taken_out_of_stored_text(ctx):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import openpyxl
@@ -27,10 +28,11 @@ from small_study import (
 from cobench import store
 from cobench.errors import ParameterError, StageMissingError
 from cobench.ingest.ingest import ingest_term
-from cobench.ingest.quarantine import listed, read_quarantine, row_ranges
+from cobench.ingest.quarantine import listed, row_ranges
 from cobench.ingest.receive import receive
+from cobench.ingest.report import read_quarantine
 from cobench.run.school_quality import hand_out, list_quarantine, school_page
-from cobench.study import load_study
+from cobench.study import ReleaseRules, load_study
 from cobench.workbench import school_quality
 from cobench.workbench.desk import Desk
 from cobench.workbench.handouts import write_corrections, write_reminders
@@ -245,8 +247,7 @@ def test_results_by_reason_stand_beside_their_sum(root):
     write_scores(root, lines)
     ingest(root)
     study = load_study(root)
-    desk = Desk(study, study.term(TERM), "en")
-    object.__setattr__(desk.study.release, "min_cell", 0)
+    desk = Desk(replace(study, release=ReleaseRules(0)), study.term(TERM), "en")
     text = school_quality.missing(desk, "S01").text
     line = next(each for each in text.splitlines() if each.startswith("Chinese"))
     assert line.split(" | ")[1:5] == ["3", "1", "1", "1"]
