@@ -87,6 +87,11 @@ _TABLES = (
         (),
     ),
     Table(
+        "set_aside",
+        {"student": "text", "term": "text", "table": "text", "measure": "text", "rule": "text"},
+        (),
+    ),
+    Table(
         "logs",
         {"table": "text", "school": "text", "class_id": "text", "term": "text"},
         ("table", "class_id", "term"),

@@ -157,6 +157,33 @@ def first_faults(index: pd.Index, checks: Iterable[tuple[str, pd.Series]]) -> pd
     return faults(zip(index[broken], column[broken], rule[broken], strict=True))
 
 
+def set_aside(
+    children: pd.DataFrame, broken: pd.DataFrame, table: str, term: pd.Series, measures: Iterable[str] = ("",)
+) -> pd.DataFrame:
+    """Table ``set_aside``: children who are known to stand in a quarantined row, so that they don't count as zero.
+
+    Parameters
+    ----------
+    children : DataFrame
+        ``rid, student``; rows without a child are left out.
+    term : Series
+        Term of each row, indexed by rid.
+    measures : what the row would have given.
+    """
+    rule = broken.drop_duplicates("rid").set_index("rid")["rule"]
+    held = children[children["rid"].isin(rule.index) & children["student"].notna()].astype(
+        {"student": "object"}
+    )
+    about = held[["rid", "student"]].assign(
+        rule=rule.reindex(held["rid"]).to_numpy(),
+        term=term.astype("object").reindex(held["rid"]).to_numpy(),
+        table=table,
+    )
+    parts = [about.assign(measure=measure) for measure in measures]
+    columns = ["student", "term", "table", "measure", "rule"]
+    return pd.concat(parts, ignore_index=True)[columns].drop_duplicates().reset_index(drop=True)
+
+
 @dataclass(frozen=True)
 class Tidy:
     """What became of the rows of one source.
