@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from cobench.declared import Text
 from cobench.errors import CobenchError
 
 app = typer.Typer(
@@ -80,7 +81,9 @@ def ingest(term: TermArgument = "", study: StudyOption = HERE) -> None:
     from cobench.ingest.identities import load_key
     from cobench.ingest.ingest import ingest_term
     from cobench.run.progress import ui_language
+    from cobench.run.school_quality import hand_out
     from cobench.run.steps import StepLine
+    from cobench.workbench.handouts import corrections_dir
 
     opened, term_id = _open(study, term)
     speak = ui_language()
@@ -94,6 +97,12 @@ def ingest(term: TermArgument = "", study: StudyOption = HERE) -> None:
     if len(result.rules):
         print()
         print(result.rules.to_string(index=False))
+    handed = hand_out(opened, term_id)
+    folder = os.path.relpath(corrections_dir(opened, term_id))
+    said = Text(
+        f"退改清单 {len(handed.lists)} 份：{folder}", f"{len(handed.lists)} correction lists: {folder}"
+    )
+    print(said[ui_language()])
 
 
 @app.command()
@@ -222,6 +231,64 @@ def inspect(
 
     given = {"platform": platform, "mode": mode, "encoding": encoding}
     print(inspect_for_user(file, codebook, **given)[ui_language()])
+
+
+@app.command()
+def receive(term: TermArgument = "", study: StudyOption = HERE) -> None:
+    """Who has sent what; writes the reminder list. 谁报了什么，并生成催报名单。"""
+    from rich.console import Console
+
+    from cobench.ingest.receive import receive as receive_term
+    from cobench.run.listings import print_received
+    from cobench.run.progress import ui_language
+    from cobench.workbench.handouts import write_reminders
+
+    opened, term_id = _open(study, term)
+    console, speak = Console(), ui_language()
+    received = receive_term(opened, term_id)
+    print_received(received, console, speak)
+    path = os.path.relpath(write_reminders(opened, received, speak))
+    console.print(f"催报名单：{path}" if speak == "zh" else f"reminder list: {path}", soft_wrap=True)
+
+
+@app.command()
+def choose(
+    file: Annotated[Path | None, typer.Argument(help="The file that counts. 以哪一份为准。")] = None,
+    term: Annotated[str, typer.Option(help="Term id; the newest one if absent. 学期，默认最新。")] = "",
+    study: StudyOption = HERE,
+) -> None:
+    """Of files sent again, say which one counts; without FILE list them. 重复报送时指定以哪一份为准。"""
+    from rich.console import Console
+
+    from cobench.run.choosing import choose_file, list_groups
+    from cobench.run.progress import ui_language
+
+    if file is None:
+        opened, term_id = _open(study, term)
+        list_groups(opened, term_id, Console(), ui_language())
+    else:
+        opened, _ = _open(study, "")
+        print(choose_file(opened, file, term)[ui_language()])
+
+
+@app.command()
+def quarantine(
+    term: TermArgument = "",
+    study: StudyOption = HERE,
+    school: Annotated[str | None, typer.Option(help="Only this school's rows. 只看某校。")] = None,
+    rule: Annotated[str | None, typer.Option(help="Only this rule. 只看某规则。")] = None,
+    values: Annotated[
+        bool, typer.Option("--values", help="Show what the rows hold, on a terminal only. 显示内容。")
+    ] = False,
+) -> None:
+    """What was put aside, by file and rule; writes each school's correction list and page. 搁置的行与退改清单。"""
+    from rich.console import Console
+
+    from cobench.run.progress import ui_language
+    from cobench.run.school_quality import list_quarantine
+
+    opened, term_id = _open(study, term)
+    list_quarantine(opened, term_id, Console(), ui_language(), school=school, rule=rule, values=values)
 
 
 def _open(folder: Path, term: str):

@@ -56,6 +56,10 @@ class ConservationError(CobenchError):
     """Rows read are not rows accepted + quarantined + recognised as no data."""
 
 
+class ResentFileError(CobenchError):
+    """Two different files of one school for one purpose, of which none has been chosen."""
+
+
 class IngestError(CobenchError):
     """Several fatal problems of one ingest, listed together."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
@@ -49,7 +50,8 @@ class Source:
 
     ``files`` is a pattern, or ``sql`` a query. ``platform``, ``mode`` (options by text or by number) and
     ``encoding`` are recognised from the file where absent; ``answered_on`` dates questionnaires that carry no
-    time of their own.
+    time of their own. ``expected`` says who owes it: every school (of ``stages``, where given), the district once,
+    or nobody; ``several`` that one school may send several files, which all count.
     """
 
     table: TableName
@@ -59,7 +61,10 @@ class Source:
     mode: Literal["text", "number"] | None = None
     encoding: Encoding | None = None
     answered_on: date | None = None
-    school: Literal["folder", "column", "file"] | None = None
+    school: Literal["folder", "column", "sheet", "file"] | None = None
+    expected: Literal["school", "district", "none"] | None = None
+    stages: tuple[str, ...] = ()
+    several: bool = False
     columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
     optional: tuple[str, ...] = ()
     levels: dict[str, dict[str, str | bool]] = field(default_factory=dict)
@@ -75,6 +80,19 @@ class Source:
     derive: dict[str, str] = field(default_factory=dict)
     filter: str | None = None
     measured: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.expected is None:
+            by_school = self.school in ("folder", "file")
+            owed = "none" if self.sql is not None else "school" if by_school else "district"
+            object.__setattr__(self, "expected", owed)
+
+    @property
+    def title(self) -> str:
+        """What its files are called: the fixed part of the file name, 家访记录 of ``.../*/家访记录*.xlsx``."""
+        stem = self.files.rsplit("/", 1)[-1].split(".")[0]
+        parts = [part for part in re.split(r"[*?]+|\[.*?\]|\{\w+\}", stem) if part.strip("_- ")]
+        return max(parts, key=len).strip("_- ") if parts else self.table
 
     def pattern(self, term_id: str) -> str:
         """Pattern of its files in a term, relative to the study; of a query, where its rows are kept."""

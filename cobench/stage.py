@@ -19,6 +19,7 @@ from cobench.effects.estimates import adjust_family
 from cobench.errors import CobenchError, StudyFileError
 from cobench.ingest.codebook import instrument_ranges
 from cobench.measures.scales import RELIABILITY, SCORES, reliability, score_scale
+from cobench.missing import missing_reasons, without_set_aside
 from cobench.monitor import coverage, standards
 from cobench.panel import (
     Panel,
@@ -34,7 +35,7 @@ from cobench.study import Effect, Study, Term
 Progress = Callable[[str, int, int], None]
 CANONICAL = (
     "schools", "students", "enrolments", "memberships", "contacts", "logs", "events", "attendance", "responses",
-    "outcomes",
+    "outcomes", "set_aside",
 )  # fmt: skip
 CHECKS = ["effect", "contrast", "check", "status", "text_zh", "text_en"]
 
@@ -72,7 +73,15 @@ def code_key() -> str:
         for path in sorted((root / room).rglob("*.*")):
             if path.suffix in (".py", ".toml"):
                 digest.update(path.read_bytes())
-    for name in ("panel.py", "panel_frames.py", "stage.py", "tables.py", "study.py", "sources.py"):
+    for name in (
+        "panel.py",
+        "panel_frames.py",
+        "missing.py",
+        "stage.py",
+        "tables.py",
+        "study.py",
+        "sources.py",
+    ):
         digest.update((root / name).read_bytes())
     return digest.hexdigest()
 
@@ -92,10 +101,12 @@ def compute(
         measured = scale_frames(study, frames)
         rows, names = read_panel_frames(study, term)
         panel = build_panel(study, term, {**rows, "scores": measured["scores"]}, names)
+        panel = without_set_aside(study, panel, frames["set_aside"])
         measured |= monitor_frames(study, term, frames)
     estimated = estimate_all(study, panel, jobs=jobs, on_progress=on_progress)
     return {
         **measured,
+        "missing": missing_reasons(study, panel, {} if panels else {**frames, "scores": measured["scores"]}),
         "panel": panel.frame,
         "measured": panel.measured,
         "roster_flow": panel.flow,

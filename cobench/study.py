@@ -21,7 +21,8 @@ class Term:
 
     ``landmark``: covariates and categories count up to this day, exposure from the day after it, for both
     arms; ``exposure_end``: last day on which exposure counts; ``exam``: day on which end-of-term outcomes
-    are measured; ``baseline``: the earlier term from which lagged outcomes come. When absent, the landmark is
+    are measured; ``baseline``: the earlier term from which lagged outcomes come; ``files_due``: day by which
+    schools were asked to send their files (printed on reminders). When absent, the landmark is
     ``start``, the exam is ``end`` and the exposure ends on the day before the exam.
     """
 
@@ -36,6 +37,7 @@ class Term:
     makeup_days: tuple[date, ...] = ()
     baseline: str | None = None
     label: Text | None = None
+    files_due: date | None = None
 
     def __post_init__(self) -> None:
         landmark, exam = self.landmark or self.start, self.exam or self.end

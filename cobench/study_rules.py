@@ -113,6 +113,9 @@ def _check_source(study: Study, path: str, source: Source) -> None:
             _check_date(f"{path}.measured", day)
         _check_unique(f"{path}.measured", [name for names in source.measured.values() for name in names])
         return
+    stages = {str(stage) for each in study.sources for stage in each.levels.get("stage", {}).values()}
+    for stage in source.stages:
+        _known(f"{path}.stages", stage, sorted(stages))
     for name in source.columns:
         _known(f"{path}.columns", name, column_names(source.table))
     for name in source.levels:

@@ -28,7 +28,14 @@ class Table:
 _TABLES = (
     Table(
         "schools",
-        {"school": "text", "name": "text", "short_name": "text", "stage": "text", "term": "text"},
+        {
+            "school": "text",
+            "name": "text",
+            "short_name": "text",
+            "former_names": "text",
+            "stage": "text",
+            "term": "text",
+        },
         ("school", "term"),
     ),
     Table(
@@ -77,6 +84,11 @@ _TABLES = (
             "minutes": "float",
             "entered_at": "time",
         },
+        (),
+    ),
+    Table(
+        "set_aside",
+        {"student": "text", "term": "text", "table": "text", "measure": "text", "rule": "text"},
         (),
     ),
     Table(

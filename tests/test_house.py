@@ -33,6 +33,7 @@ RANKS = {
     "measures": 4,
     "panel_frames": 4,
     "panel": 5,
+    "missing": 5,
     "effects": 6,
     "monitor": 7,
     "release": 8,

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cobench.errors import CobenchError, IngestError, StudyFileError, UnknownLevelError
-from cobench.ingest import columns, fast_csv, headers, questionnaires
+from cobench.ingest import columns, fast_csv, headers, questionnaires, resent
 from cobench.ingest.codebook import Codebook
 from cobench.ingest.headers import Located, Wanted
 from cobench.ingest.readers import read_bytes, read_cells
@@ -117,10 +117,11 @@ def find_files(study: Study, term: Term, hash_of: Callable[[Path], str] = file_h
     paths = sorted(
         {path for path in (*folder.rglob("*"), *sources) if path.is_file() and not _is_hidden(path)}
     )
-    return [
+    raws = [
         RawFile(path, path.relative_to(study.root).as_posix(), sources.get(path), hash_of(path))
         for path in paths
     ]
+    return resent.adopted(study, term, raws)
 
 
 def check_sources(study: Study) -> None:
@@ -226,11 +227,14 @@ def put_together(
             sheets = located.cells["sheet"].unique() if len(located.cells) else []
             for sheet in sheets:
                 names.update({(each.raw.label, sheet, name): text for name, text in located.headers.items()})
-            index = located.cells.index
+            index, file = located.cells.index, each.raw.label
+            sheets = columns.recode(located.cells["sheet"], str)
             placed = {
-                "file": columns.constant(each.raw.label, index),
-                "sheet": columns.recode(located.cells["sheet"], str),
-                "school_of_file": columns.constant(schools.get(each.raw.label), index),
+                "file": columns.constant(file, index),
+                "sheet": sheets,
+                "school_of_file": columns.recode(
+                    sheets, lambda sheet, file=file: schools.get(f"{file}/{sheet}", schools.get(file))
+                ),
             }
             frames.append(located.cells.assign(**placed))
             kinds.append(located.kinds)
@@ -254,6 +258,19 @@ def _texts(texts: pd.Series) -> pd.Series:
             else columns.column(codes, distinct, texts.index)
         )
     return columns.column(np.where(codes < 0, len(distinct), codes), [*distinct, ""], texts.index)
+
+
+def names_of_school(found: FileCells) -> list[tuple[str, str]]:
+    """Texts that tell a file's school, each with its place: the file's label, or ``label/sheet``."""
+    raw, how = found.raw, found.raw.source.school
+    if how == "folder":
+        return [(raw.label, raw.path.parent.name)]
+    if how == "file":
+        return [(raw.label, raw.path.stem)]
+    if how == "sheet":
+        sheets = [name for each in found.located for name in each.cells["sheet"].unique()]
+        return [(f"{raw.label}/{name}", name) for name in dict.fromkeys(sheets)]
+    return []
 
 
 def decode_levels(batch: Batch, column: str) -> pd.Series:

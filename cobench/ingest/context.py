@@ -20,6 +20,7 @@ from cobench.ingest.text import clean_text, name_key
 from cobench.study import Study, Term
 
 _LONG_NUMBER = re.compile(r"[GJL]?\d{6,}[0-9Xx]?")
+_LISTED = re.compile("[、,;/|]")
 _WHOLE_SCHOOL = ("", "全校", "全园", "全体", "全校家长", "全体家长", "各班")
 
 
@@ -55,7 +56,7 @@ class Context:
 
     @cached_property
     def school_codes(self) -> dict[str, str]:
-        """School by code, name and short name; what two schools share is left out."""
+        """School by code, name, short and former names; what two schools share is left out."""
         return school_codes(self.schools)
 
     @cached_property
@@ -117,13 +118,14 @@ class Context:
 
 
 def school_codes(schools: pd.DataFrame) -> dict[str, str]:
-    """School by code, name and short name; what two schools share is left out."""
+    """School by code, name, short and former names (several divided by 、); what two schools share is left out."""
     found: dict[str, str | None] = {}
-    for name in ("school", "name", "short_name"):
-        for text, school in zip(schools[name], schools["school"], strict=True):
-            key = clean_text(text) if isinstance(text, str) else ""
-            if key:
-                found[key] = school if found.get(key, school) == school else None
+    for kind in ("school", "name", "short_name", "former_names"):
+        for text, school in zip(schools[kind], schools["school"], strict=True):
+            cleaned = clean_text(text) if isinstance(text, str) else ""
+            for key in [cleaned] if kind in ("school", "name") else _LISTED.split(cleaned):
+                if key.strip():
+                    found[key.strip()] = school if found.get(key.strip(), school) == school else None
     return {key: school for key, school in found.items() if school is not None}
 
 

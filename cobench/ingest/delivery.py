@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
-from pathlib import Path
+from functools import cached_property
 
 import pandas as pd
 
-import cobench
 from cobench import store
 from cobench.errors import CobenchError
-from cobench.ingest import batches, cells, problems, questionnaires, report
+from cobench.ingest import batches, cells, problems, questionnaires, report, resent
 from cobench.ingest.batches import Batch, FileCells, RawFile
 from cobench.ingest.codebook import Codebook, term_codebooks
 from cobench.ingest.columns import stack_frames
 from cobench.ingest.context import Context, school_codes
-from cobench.ingest.hashes import FileHashes, digest
+from cobench.ingest.hashes import FileHashes, digest, ingest_code
 from cobench.ingest.identities import identities_place, key_id, read_roster, stage_identities
 from cobench.ingest.panel_source import ingest_panel
 from cobench.ingest.quarantine import Tidy
@@ -72,6 +69,11 @@ class Making:
     @cached_property
     def codebooks(self) -> dict[str, Codebook]:
         return term_codebooks(self.study, self.term.id)
+
+    @cached_property
+    def superseded(self) -> dict[str, str]:
+        """The file chosen instead, by the label of each file that another one supersedes."""
+        return resent.superseded(self.study, self.term.id, self.raws)
 
     @cached_property
     def earlier(self) -> Earlier:
@@ -179,7 +181,8 @@ def is_current(study: Study, term: Term, key: bytes, hashes: FileHashes) -> bool
 def delivery_key(study: Study, term: Term, key: bytes, raws: list[RawFile]) -> str:
     """Hash of all that a delivery is made from, earlier deliveries apart."""
     files = [(raw.label, raw.sha256) for raw in raws]
-    return digest(files, [_base(study, key, table) for table in (*PARTS, "panel")])
+    chosen = sorted(resent.superseded(study, term.id, raws).items())
+    return digest(files, chosen, [_base(study, key, table) for table in (*PARTS, "panel")])
 
 
 def _base(study: Study, key: bytes, table: str) -> str:
@@ -194,20 +197,6 @@ def _base(study: Study, key: bytes, table: str) -> str:
         if source.instrument
     ]
     return digest(ingest_code(), study.id, key_id(key), study.terms, sources, books)
-
-
-@cache
-def ingest_code() -> str:
-    """Hash of the code that makes tables out of files."""
-    root = Path(cobench.__file__).parent
-    paths = [
-        *sorted((root / "ingest").rglob("*.py")),
-        root / "tables.py",
-        root / "store.py",
-        root / "study.py",
-        root / "sources.py",
-    ]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
 
 
 def _make_tables(making: Making) -> None:
@@ -249,12 +238,14 @@ def _make_part(making: Making, table: str) -> None:
 def _finish(making: Making, part: str, key: str, outcome: Outcome, kept: tuple[str, ...] = ()) -> None:
     """Write what a part holds."""
     term = making.term.id
+    codes = making.codes if "schools" in making.parts else {}
     frames = {
         **outcome.tables,
         "ingest_files": report.file_frame(outcome, term),
         "ingest_rules": report.rule_frame(outcome, term),
         "ingest_links": report.link_frame(outcome),
         "ingest_recodes": report.recode_frame(outcome, term),
+        "ingest_schools": report.school_frame(outcome, term, codes),
     }
     asked = making.earlier.asked
     if asked:
@@ -268,7 +259,7 @@ def _finish(making: Making, part: str, key: str, outcome: Outcome, kept: tuple[s
         (),
         (),
         outcome.roster,
-        report.quarantine_frame(outcome, term),
+        report.quarantine_frame(outcome, term, codes),
     )
     if outcome.roster is not None:
         making.private[identities_place(term)] = stage_identities(
@@ -294,7 +285,9 @@ def _depends(making: Making, table: str) -> list:
 
 
 def _files_key(making: Making, raws: list[RawFile]) -> list:
-    return [(raw.label, raw.sha256, _first_alike(making, raw)) for raw in raws]
+    return [
+        (raw.label, raw.sha256, _first_alike(making, raw), making.superseded.get(raw.label)) for raw in raws
+    ]
 
 
 def _first_alike(making: Making, raw: RawFile) -> str | None:
@@ -302,7 +295,11 @@ def _first_alike(making: Making, raw: RawFile) -> str | None:
     for each in making.raws:
         if each is raw:
             return None
-        if each.source is not None and (each.path.parent, each.sha256) == (raw.path.parent, raw.sha256):
+        if (
+            each.source is not None
+            and each.label not in making.superseded
+            and (each.path.parent, each.sha256) == (raw.path.parent, raw.sha256)
+        ):
             return each.label
     return None
 
@@ -314,20 +311,26 @@ def _read(making: Making, raws: list[RawFile]) -> tuple[list[FileRecord], list[F
     for raw in raws:
         making.report()
         making.done += 1
-        name = _cells_name(making, raw)
+        name, chosen = _cells_name(making, raw), making.superseded.get(raw.label)
         found = cells.recall(folder, name, raw)
         if found is None:
             try:
                 found = batches.read_file(raw, making.codebooks.get(raw.source.instrument or ""))
             except CobenchError as error:
-                making.problems.append(error)
+                if chosen is None:
+                    making.problems.append(error)
+                else:
+                    how = f"superseded by {chosen}, not readable"
+                    records.append(FileRecord.of_no_data(raw, how, 0, "superseded"))
                 continue
             cells.keep(folder, name, found)
         alike = _first_alike(making, raw)
+        if chosen is not None:
+            records.append(FileRecord.of_no_data(raw, f"superseded by {chosen}", found.rows_in, "superseded"))
+            continue
         if alike is not None:
-            rows = pd.DataFrame({"sheet": "", "row": range(1, found.rows_in + 1), "rule": "identical_file"})
             how = f"same content as {alike}"
-            records.append(FileRecord(raw.label, raw.source.table, how, raw.sha256, found.rows_in, rows))
+            records.append(FileRecord.of_no_data(raw, how, found.rows_in, "identical_file"))
             continue
         records.append(
             FileRecord(raw.label, raw.source.table, found.how, raw.sha256, found.rows_in, found.non_data)
@@ -345,7 +348,8 @@ def _tidied(making: Making, table: str, records: list[FileRecord], files: list[F
     """What the files of one table become, None once there is a problem (which is then only looked for)."""
     if table != "schools" and "schools" not in making.parts:
         return None
-    homes = {} if table == "schools" else _schools_of_files(making, files)
+    homes = {} if table == "schools" else problems.schools_of_files(files, making.codes, making.problems)
+    making.problems.extend(map(resent.conflict, resent.groups_of(files, homes)))
     made = _batches(files, homes, making.codebooks)
     for batch in made:
         making.problems.extend(batches.unknown_levels(batch))
@@ -397,22 +401,6 @@ def _batches(files: list[FileCells], homes: dict[str, str], codebooks: dict[str,
         first_rid += len(batch.cells)
         made.append(batch)
     return made
-
-
-def _schools_of_files(making: Making, files: list[FileCells]) -> dict[str, str]:
-    """School of each file that a folder or the file name tells."""
-    homes = {}
-    for each in files:
-        how = each.raw.source.school
-        if how not in ("folder", "file"):
-            continue
-        name = each.raw.path.parent.name if how == "folder" else each.raw.path.stem
-        school = batches.school_in(name, making.codes)
-        if school is None:
-            making.problems.append(problems.unknown_school(each.raw.label, how))
-        else:
-            homes[each.raw.label] = school
-    return homes
 
 
 def _stack(tidied: list[tuple[Batch, Tidy]], name: str) -> pd.DataFrame:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from functools import cache
 from pathlib import Path
 
+import cobench
 from cobench.store import file_hash, private_dir, write_text
 from cobench.study import Study
 
@@ -59,3 +61,17 @@ class FileHashes:
 def digest(*parts: object) -> str:
     """Hash of what the parts hold, in 16 hexadecimal digits."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=repr).encode()).hexdigest()[:16]
+
+
+@cache
+def ingest_code() -> str:
+    """Hash of the code that makes tables out of files."""
+    root = Path(cobench.__file__).parent
+    paths = [
+        *sorted((root / "ingest").rglob("*.py")),
+        root / "tables.py",
+        root / "store.py",
+        root / "study.py",
+        root / "sources.py",
+    ]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cobench.errors import CobenchError, IngestError
-from cobench.ingest.batches import RawFile
+from cobench.ingest import batches
+from cobench.ingest.batches import FileCells, RawFile
 from cobench.study import Study, Term
 
 MAX_PROBLEMS = 20
@@ -57,7 +58,7 @@ def stop(problems: list[CobenchError]) -> None:
 
 def no_schools(study: Study, term: Term) -> IngestError:
     """A delivery without its list of schools."""
-    patterns = [each.files.replace("{term}", term.id) for each in study.sources if each.table == "schools"]
+    patterns = [each.pattern(term.id) for each in study.sources if each.table == "schools"]
     listed = ", ".join(patterns) or "(no source of table schools)"
     return IngestError(
         en=f"no list of schools for term {term.id}: {listed}; put the file there, or declare the source",
@@ -66,9 +67,25 @@ def no_schools(study: Study, term: Term) -> IngestError:
 
 
 def unknown_school(label: str, how: str) -> IngestError:
-    """A folder or file name that tells no school."""
-    where = ("folder", "文件夹") if how == "folder" else ("file name", "文件名")
+    """A folder, sheet or file name that tells no school."""
+    said = {"folder": ("folder", "文件夹"), "sheet": ("name of a sheet", "某个工作表名")}
+    where = said.get(how, ("file name", "文件名"))
     return IngestError(
         en=f"{label}: its {where[0]} names no school of the list (code, name or short name); rename it, or mend the list",
         zh=f"{label}：{where[1]}不对应学校名录中的任何学校（代码、名称或简称）；请改名，或修正名录",
     )
+
+
+def schools_of_files(
+    files: Sequence[FileCells], codes: dict[str, str], problems: list[CobenchError]
+) -> dict[str, str]:
+    """School of each file that a folder, the file name or (``file/sheet``) the name of a sheet tells."""
+    homes = {}
+    for each in files:
+        for place, name in batches.names_of_school(each):
+            school = batches.school_in(name, codes)
+            if school is None:
+                problems.append(unknown_school(each.raw.label, each.raw.source.school))
+            else:
+                homes[place] = school
+    return homes

@@ -13,6 +13,10 @@ from cobench.errors import ConservationError
 from cobench.ingest.columns import factor
 
 FAULT = ["rid", "column", "rule"]
+QUARANTINE = [
+    "term", "school", "file", "sheet", "row", "status", "column", "rule", "hint_zh", "hint_en", "values",
+]  # fmt: skip
+LISTED = ["school", "file", "status", "column", "rule", "n", "rows", "hint_zh", "hint_en"]
 
 # Rows put aside until the school has mended them; the text is the hint that goes back to the school.
 QUARANTINE_RULES: dict[str, Text] = {
@@ -76,6 +80,7 @@ NON_DATA_RULES: dict[str, Text] = {
     "nil_return": Text("零报告（无）", "nil return"),
     "duplicate": Text("与已有记录相同的行", "row that repeats a record already held"),
     "identical_file": Text("内容相同的重复文件", "file sent twice with the same content"),
+    "superseded": Text("已被另一份报送文件替代", "file sent again; another one was chosen"),
     "hidden_sheet": Text("隐藏的工作表", "hidden sheet"),
     "notes_sheet": Text("说明页", "sheet of notes"),
     "test_entry": Text("平台的预览或测试答卷", "preview or test entry of the platform"),
@@ -154,6 +159,33 @@ def first_faults(index: pd.Index, checks: Iterable[tuple[str, pd.Series]]) -> pd
     return faults(zip(index[broken], column[broken], rule[broken], strict=True))
 
 
+def set_aside(
+    children: pd.DataFrame, broken: pd.DataFrame, table: str, term: pd.Series, measures: Iterable[str] = ("",)
+) -> pd.DataFrame:
+    """Table ``set_aside``: children who are known to stand in a quarantined row, so that they don't count as zero.
+
+    Parameters
+    ----------
+    children : DataFrame
+        ``rid, student``; rows without a child are left out.
+    term : Series
+        Term of each row, indexed by rid.
+    measures : what the row would have given.
+    """
+    rule = broken.drop_duplicates("rid").set_index("rid")["rule"]
+    held = children[children["rid"].isin(rule.index) & children["student"].notna()].astype(
+        {"student": "object"}
+    )
+    about = held[["rid", "student"]].assign(
+        rule=rule.reindex(held["rid"]).to_numpy(),
+        term=term.astype("object").reindex(held["rid"]).to_numpy(),
+        table=table,
+    )
+    parts = [about.assign(measure=measure) for measure in measures]
+    columns = ["student", "term", "table", "measure", "rule"]
+    return pd.concat(parts, ignore_index=True)[columns].drop_duplicates().reset_index(drop=True)
+
+
 @dataclass(frozen=True)
 class Tidy:
     """What became of the rows of one source.
@@ -177,3 +209,29 @@ class Tidy:
     non_data: pd.DataFrame = field(default_factory=faults)
     cells: pd.DataFrame = field(default_factory=faults)
     links: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+
+# ---- what has been put aside --------------------------------------------------------------------------
+
+
+def listed(frame: pd.DataFrame, school: str | None = None, rule: str | None = None) -> pd.DataFrame:
+    """What is put aside by file and rule, most rows first; columns :data:`LISTED`, no values."""
+    own = frame[(frame["school"] == school) | (school is None)]
+    own = own[(own["rule"] == rule) | (rule is None)].sort_values("row", kind="stable")
+    keys = [name for name in LISTED if name not in ("n", "rows")]
+    counted = own.groupby(keys, sort=True)["row"].agg(n="size", rows=row_ranges).reset_index()
+    return counted.sort_values(["n", "file"], ascending=[False, True], kind="stable").reset_index(drop=True)[
+        LISTED
+    ]
+
+
+def row_ranges(rows: Iterable[int], most: int = 6) -> str:
+    """Row numbers as ``3, 8-12``, the first ones where there are many."""
+    spans: list[list[int]] = []
+    for row in sorted(set(map(int, rows))):
+        if spans and row == spans[-1][1] + 1:
+            spans[-1][1] = row
+        else:
+            spans.append([row, row])
+    shown = [f"{first}" if first == last else f"{first}-{last}" for first, last in spans[:most]]
+    return ", ".join([*shown, *(["…"] if len(spans) > most else [])])

@@ -10,20 +10,21 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from cobench.errors import StageMissingError
 from cobench.ingest import questionnaires
-from cobench.ingest.batches import Batch
-from cobench.ingest.columns import factor
+from cobench.ingest.batches import Batch, RawFile, school_in
+from cobench.ingest.columns import constant, factor, or_else, recode
 from cobench.ingest.linkage import MATCH_REPORT
-from cobench.ingest.quarantine import Conservation, Tidy, hint
+from cobench.ingest.quarantine import QUARANTINE, Conservation, Tidy, hint
 from cobench.store import finish_private, stage_private
 from cobench.study import Study
 
 FILES = ["term", "file", "kind", "how_read", "rows_in", "accepted", "quarantined", "non_data", "sha256"]
 RULES = ["term", "file", "status", "rule", "column", "n", "hint_zh", "hint_en"]
 RECODES = ["term", "file", "instrument", "version", *questionnaires.RECODES]
-QUARANTINE = ["term", "file", "sheet", "row", "status", "column", "rule", "hint_zh", "hint_en", "values"]
+SCHOOL_ROWS = ["term", "school", "kind", "status", "rule", "column", "n"]
 # Tables that hold no row of a file one to one.
-_DERIVED = ("roster", "logs")
+_DERIVED = ("roster", "logs", "set_aside")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,12 @@ class FileRecord:
     sha256: str
     rows_in: int
     non_data: pd.DataFrame
+
+    @classmethod
+    def of_no_data(cls, raw: RawFile, how: str, rows_in: int, rule: str) -> FileRecord:
+        """A file none of whose rows count, all for one reason."""
+        rows = pd.DataFrame({"sheet": "", "row": range(1, rows_in + 1), "rule": rule})
+        return cls(raw.label, raw.source.table, how, raw.sha256, rows_in, rows)
 
 
 @dataclass(frozen=True)
@@ -95,6 +102,59 @@ def rule_frame(outcome: Outcome, term_id: str) -> pd.DataFrame:
     )[RULES]
 
 
+def school_frame(outcome: Outcome, term_id: str, codes: dict[str, str]) -> pd.DataFrame:
+    """Rows by school, table, what became of them (``accepted, quarantined, non_data``; ``cell``) and rule.
+
+    Columns :data:`SCHOOL_ROWS`; ``school`` is "" where a row doesn't tell. Rows of status ``cell`` are cells of
+    accepted rows that could not be read.
+    """
+    parts, homes = [pd.DataFrame(columns=SCHOOL_ROWS)], {}
+    for batch, tidy in outcome.tidied:
+        schools = _schools_of_rows(batch, codes)
+        homes |= _one_home(batch, schools)
+        kind = batch.source.table
+        parts.append(_per_school(batch, schools, _accepted(tidy)).assign(kind=kind, status="accepted"))
+        for status, rows in _by_status(tidy):
+            own = pd.DataFrame({"school": schools.loc[rows["rid"]].astype("object").to_numpy()})
+            own = own.assign(rule=rows["rule"].to_numpy(), column=_placed(batch, rows)["column"], n=1)
+            parts.append(own.assign(kind=kind, status=status))
+    for record in outcome.records:
+        folder = record.label.rsplit("/", 2)[-2] if "/" in record.label else ""
+        home = homes.get(record.label) or school_in(folder, codes) or ""
+        rows = record.non_data[["rule"]]
+        parts.append(rows.assign(school=home, kind=record.kind, status="non_data", column="", n=1))
+    keys = SCHOOL_ROWS[1:-1]
+    joined = pd.concat([part[[*keys, "n"]] for part in parts], ignore_index=True).astype({"n": "int64"})
+    texts = {name: joined[name].astype("str") for name in keys}
+    counted = joined.assign(**texts).groupby(keys, sort=True)["n"].sum().reset_index()
+    return counted.assign(term=term_id)[SCHOOL_ROWS]
+
+
+def _per_school(batch: Batch, schools: pd.Series, rids: pd.Series) -> pd.DataFrame:
+    """Number of rows of each school."""
+    codes, names = factor(schools)
+    places = batch.cells.index.get_indexer(rids)
+    n = np.bincount(codes[places], minlength=len(names))
+    counted = pd.DataFrame({"school": names, "n": n, "rule": "", "column": ""})
+    return counted[counted["n"] > 0]
+
+
+def _schools_of_rows(batch: Batch, codes: dict[str, str]) -> pd.Series:
+    """School of each row of a batch, "" where it can't be told."""
+    if batch.source.table == "schools" or batch.source.table == "panel":
+        return constant("", batch.cells.index)
+    if "school" in batch.cells:
+        return or_else(recode(batch.cells["school"], codes.get), "")
+    return or_else(batch.cells["school_of_file"], "")
+
+
+def _one_home(batch: Batch, schools: pd.Series) -> dict[str, str]:
+    """School of each file whose rows all are of one."""
+    pairs = pd.DataFrame({"file": batch.cells["file"], "school": schools}).astype("object").drop_duplicates()
+    once = pairs[~pairs.duplicated("file", keep=False) & (pairs["school"] != "")]
+    return dict(zip(once["file"], once["school"], strict=True))
+
+
 def link_frame(outcome: Outcome) -> pd.DataFrame:
     """Linked and unlinked rows by term, school, table and role."""
     parts = [tidy.links for _, tidy in outcome.tidied if len(tidy.links)]
@@ -116,15 +176,19 @@ def recode_frame(outcome: Outcome, term_id: str) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[RECODES] if parts else pd.DataFrame(columns=RECODES)
 
 
-def quarantine_frame(outcome: Outcome, term_id: str) -> pd.DataFrame:
-    """Quarantined rows and unread cells with their values, columns :data:`QUARANTINE`."""
+def quarantine_frame(outcome: Outcome, term_id: str, codes: dict[str, str]) -> pd.DataFrame:
+    """Quarantined rows and unread cells with their values, columns :data:`QUARANTINE`.
+
+    ``codes`` gives the school of each name (:func:`cobench.ingest.context.school_codes`).
+    """
     parts = []
     for batch, tidy in outcome.tidied:
+        schools = _schools_of_rows(batch, codes)
         for status, faults in _by_status(tidy):
             if status != "non_data" and len(faults):
-                parts.append(
-                    _placed(batch, faults).assign(status=status, values=_values(batch, faults["rid"]))
-                )
+                own = schools.loc[faults["rid"]].astype("object").to_numpy()
+                placed = _placed(batch, faults).assign(values=_values(batch, faults["rid"]))
+                parts.append(placed.assign(status=status, school=own))
     joined = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=QUARANTINE)
     hints = joined["rule"].map(hint)
     frame = joined.assign(
@@ -143,10 +207,21 @@ def stage_quarantine(study: Study, place: str, frames: Iterable[pd.DataFrame]) -
 
 
 def read_quarantine(study: Study, term_id: str) -> pd.DataFrame:
-    """Rows in quarantine of one delivery with their values; columns :data:`QUARANTINE`."""
+    """Rows in quarantine of one delivery with their values; columns :data:`QUARANTINE`.
+
+    Raises
+    ------
+    StageMissingError
+        When the term hasn't been ingested.
+    """
     finish_private(study)
     path = study.root / "private" / "quarantine" / f"{term_id}.parquet"
-    return pd.read_parquet(path) if path.exists() else pd.DataFrame(columns=QUARANTINE)
+    if not path.exists():
+        raise StageMissingError(
+            en=f"term {term_id} has not been ingested; run `cobench ingest {term_id}`",
+            zh=f"学期 {term_id} 尚未读入；请运行 `cobench ingest {term_id}`",
+        )
+    return pd.read_parquet(path).reindex(columns=QUARANTINE)
 
 
 def _by_status(tidy: Tidy) -> Iterable[tuple[str, pd.DataFrame]]:

@@ -20,7 +20,7 @@ from cobench.ingest.columns import (
 from cobench.ingest.context import Context, link_rows, listed_classes, no_values, parse_dates, terms_of
 from cobench.ingest.linkage import match_report
 from cobench.ingest.parse import BLANK, parse_column, parse_minutes, parse_time
-from cobench.ingest.quarantine import Tidy, faults, first_faults
+from cobench.ingest.quarantine import Tidy, faults, first_faults, set_aside
 from cobench.ingest.text import split_at_blanks, split_children
 from cobench.ingest.tidy_people import blank, cell_faults, row_school
 
@@ -76,7 +76,11 @@ def tidy_contacts(batch: Batch, ctx: Context) -> Tidy:
         for rid in cells.index[~nil.to_numpy() & sound].difference(accepted)
     ]
     return Tidy(
-        {"contacts": new, "logs": new_logs("contacts", place, ctx)},
+        {
+            "contacts": new,
+            "logs": new_logs("contacts", place, ctx),
+            "set_aside": set_aside(children, broken, "contacts", term),
+        },
         broken,
         faults(non_data),
         pd.concat([cell_faults(name, rules, accepted) for name, rules in unread.items()], ignore_index=True),

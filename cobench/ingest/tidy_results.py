@@ -21,7 +21,7 @@ from cobench.ingest.columns import (
 from cobench.ingest.context import Context, link_rows, listed_classes, no_values, resolve_schools
 from cobench.ingest.linkage import match_report
 from cobench.ingest.parse import Parsed, parse_column, parse_mark, parse_time
-from cobench.ingest.quarantine import Tidy, faults, first_faults
+from cobench.ingest.quarantine import Tidy, faults, first_faults, set_aside
 from cobench.ingest.text import clean_text
 from cobench.ingest.tidy_people import blank, cell_faults, row_school
 
@@ -68,17 +68,21 @@ def tidy_outcomes(batch: Batch, ctx: Context) -> Tidy:
     clash, repeated = _repeats(long)
     good = long[~long["rid"].isin([*clash, *repeated])] if clash or repeated else long
     named = clean_text(source.source) if source.source else None
+    put_aside = pd.concat(
+        [broken, faults((rid, "student_name", "contradicting_rows") for rid in clash)], ignore_index=True
+    )
+    lost = pd.DataFrame({"rid": cells.index, "student": found["student"].to_numpy()})
+    given = [each for name in measures for each in (name, f"{name}_level")]
     return Tidy(
         {
+            "set_aside": set_aside(lost, put_aside, "outcomes", term, given or [""]),
             "outcomes": good.assign(
                 term=constant(ctx.term.id, good.index),
                 source=constant(named, good.index),
                 measured_on=pd.Timestamp(day),
-            )
+            ),
         },
-        pd.concat(
-            [broken, faults((rid, "student_name", "contradicting_rows") for rid in clash)], ignore_index=True
-        ),
+        put_aside,
         faults((rid, "student_name", "duplicate") for rid in repeated),
         links=match_report(rows.assign(by=found["by"]), "outcomes", "school"),
     )

@@ -9,7 +9,9 @@ import pandas as pd
 from cobench.errors import StudyFileError
 from cobench.study import Scale
 
-SCORES = ["student", "term", "school", "class_id", "scale", "score", "n_answered", "n_items", "measured_on"]
+SCORES = [
+    "student", "term", "school", "class_id", "scale", "score", "n_answered", "n_items", "missing_reason", "measured_on",
+]  # fmt: skip
 RELIABILITY = ["scale", "term", "n_items", "n_started", "n_scored", "n_complete", "alpha", "mean", "sd"]
 
 
@@ -68,7 +70,9 @@ def score_scale(
     -------
     DataFrame
         Columns :data:`SCORES`, one row a student and term that started the questionnaire; ``score`` is in
-        the units of the options; ``measured_on`` is the latest day of the answers used.
+        the units of the options; ``measured_on`` is the latest day of the answers used; ``missing_reason`` says
+        why a score is missing: the reason that all its unanswered items share (``blank``, ``skipped``,
+        ``dont_know``), else ``too_few_answers``.
     """
     answers = item_matrix(responses, scale, ranges)
     n_answered = answers.notna().sum(axis=1)
@@ -84,10 +88,24 @@ def score_scale(
             "score": answers.mean(axis=1).where(enough),
             "n_answered": n_answered,
             "n_items": len(scale.items),
+            "missing_reason": _reason(responses, scale).reindex(answers.index).mask(enough),
         },
         index=answers.index,
     )
     return who.join(scored, how="inner", validate="1:1").reset_index()[SCORES]
+
+
+def _reason(responses: pd.DataFrame, scale: Scale) -> pd.Series:
+    """Why items of a scale weren't answered, by student and term: the one reason, or ``too_few_answers``."""
+    own = responses[
+        (responses["instrument"] == scale.instrument)
+        & responses["item"].isin(scale.items)
+        & responses["student"].notna()
+        & responses["value"].isna()
+    ]
+    grouped = own.groupby(["student", "term"])["missing_reason"]
+    first, kinds = grouped.first().astype("object"), grouped.nunique()
+    return first.where(kinds == 1, "too_few_answers")
 
 
 def cronbach_alpha(answers: pd.DataFrame) -> float:

@@ -11,6 +11,7 @@ from cobench.ingest.identities import load_key
 from cobench.ingest.ingest import ingest_terms
 from cobench.lock import writing
 from cobench.study import Study
+from cobench.workbench.handouts import write_corrections
 
 
 def bring_up_to_date(
@@ -39,7 +40,8 @@ def bring_up_to_date(
         )
     key = load_key(study.id, study.root)
     terms = [term.id for term in study.terms_until(term_id) if raw_paths(study, term.id)]
-    ingest_terms(study, terms, key=key, jobs=jobs, on_progress=on_progress)
+    for each in ingest_terms(study, terms, key=key, jobs=jobs, on_progress=on_progress):
+        write_corrections(study, each, study.languages[0])
     if store.stage_key(study, term_id) != stage.current_key(study):
         with writing(study.root):
             stage.prepare(study, term_id, jobs=jobs, on_progress=on_progress)
