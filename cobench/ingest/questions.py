@@ -113,7 +113,7 @@ class _Finder:
                 option = self.labels[item.id][part]
                 self.options.setdefault(item.id, {}).setdefault(option, []).append(field.index)
                 return True
-            row = self.by_row.get((question, part)) if question.isdecimal() else None
+            row = self.by_row.get((question, part))
             if row is not None:
                 self.whole.setdefault(row.id, []).append(field.index)
                 return True

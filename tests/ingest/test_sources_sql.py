@@ -145,6 +145,19 @@ def test_an_unreachable_server_is_named_without_the_password(sqlite, monkeypatch
     assert "hush" not in caught.value.en + caught.value.zh + repr(caught.value.__cause__)
 
 
+def test_a_driver_that_repeats_the_password_is_not_repeated(sqlite, monkeypatch):
+    from sqlalchemy.exc import OperationalError
+
+    def fail(*_):
+        raise OperationalError("", None, Exception("no route for u:hush-hush@h"))
+
+    monkeypatch.setenv("COBENCH_SQL_PASSWORD", "hush-hush")
+    monkeypatch.setattr(sources_sql, "_fetch", fail)
+    with pytest.raises(IngestError, match=r"no route for u:\*\*\*@h") as caught:
+        ingest_term(load_study(sqlite), TERM, key=KEY)
+    assert "hush" not in caught.value.en + caught.value.zh
+
+
 def test_a_parquet_file_of_somebody_else_is_refused(tmp_path):
     pq.write_table(pa.table({"a": ["1"]}), tmp_path / "a.parquet")
     with pytest.raises(UnreadableFileError, match="no query of cobench made"):
@@ -248,7 +261,13 @@ def test_postgresql_a_wrong_password_is_told_without_it(district, monkeypatch):
 
 
 def test_postgresql_cannot_be_written_through_a_query(district, postgres):
-    postgres.admin("grant all on visits to reader")
+    # A sequence moves on even where a transaction is rolled back; only a read-only one refuses.
+    postgres.admin(
+        "create sequence counter; grant all on sequence counter to reader; grant all on visits to reader"
+    )
+    root = district("select nextval('counter')::text as a")
+    with pytest.raises(IngestError, match="read-only transaction|failed in the database"):
+        ingest_term(load_study(root), TERM, key=KEY)
     root = district("with gone as (delete from visits returning child) select child as a from gone")
     with pytest.raises(IngestError, match=r"sources\[3\]\.sql"):
         ingest_term(load_study(root), TERM, key=KEY)

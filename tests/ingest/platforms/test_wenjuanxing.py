@@ -196,6 +196,11 @@ def test_a_file_of_another_kind_is_refused_and_says_what_it_looks_like():
     [
         (lambda h: [*h[:9], *h[10:]], MissingColumnError, "4、家校沟通—老师愿意听我说 is missing"),
         (lambda h: [*h, "9、新加的题"], UnknownLevelError, "column P: a question"),
+        (
+            lambda h: [*h[:9], h[9].replace("家校沟通", "家校互动"), *h[10:]],
+            MissingColumnError,
+            "column J: 4、家校沟通—老师愿意听我说 is missing",
+        ),
         (lambda h: [*h, h[9]], MissingColumnError, "there twice"),
         (
             lambda h: [*h[:13], "7、您最喜欢的方式是", *h[14:]],
