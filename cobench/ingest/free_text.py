@@ -7,15 +7,17 @@ from collections.abc import Collection, Iterable
 from functools import cache
 from importlib.resources import files
 
-import numpy as np
-
 from cobench.ingest.numbers import identifying_numbers
 from cobench.ingest.text import clean_text, name_key
 
 MASK = "＊"
 _GAPS = re.compile(r"[\s·•‧・∙⋅⸱.]")
-_INVISIBLE = re.compile("[\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u2028-\u202e\u2061-\u206f\ufe00-\ufe0f\x00-\x08\x0e-\x1f\x7f-\x9f]")
-_PERSON_AFTER = re.compile("(?:小)?(?:同学|朋友|孩子|学生|家长|妈妈|爸爸|母亲|父亲|奶奶|爷爷|外婆|外公|家|的(?:妈|爸|母|父|家|奶|爷))")
+_INVISIBLE = re.compile(
+    "[\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u2028-\u202e\u2061-\u206f\ufe00-\ufe0f\x00-\x08\x0e-\x1f\x7f-\x9f]"
+)
+_PERSON_AFTER = re.compile(
+    "(?:小)?(?:同学|朋友|孩子|学生|家长|妈妈|爸爸|母亲|父亲|奶奶|爷爷|外婆|外公|家|的(?:妈|爸|母|父|家|奶|爷))"
+)
 _PERSON_BEFORE = re.compile("(?:学生|同学|孩子|儿子|女儿|姓名|名叫|叫|是)[:：]?$")
 _BOUNDARY = re.compile(r"[^\w]")
 _SHORT = 4
@@ -72,24 +74,13 @@ def plain(text: str) -> str:
     return _INVISIBLE.sub("", clean_text(_INVISIBLE.sub("", text)))
 
 
-def redact(text: str, names: Collection[Names] = ()) -> str:
-    """A text, cleaned, with :data:`MASK` in place of names and of numbers that identify a person."""
+def redact(text: str, names: Collection[Names] = ()) -> tuple[str, bool]:
+    """A text, cleaned, with :data:`MASK` in place of names and of numbers that identify a person; whether any was there."""
     text = plain(text)
     places = list(identifying_numbers(text))
     for each in names:
         places += each.places(text)
-    return _masked(text, places) if places else text
-
-
-def redact_all(texts: Iterable[str], names: Collection[Names] = ()) -> tuple[list[str], np.ndarray]:
-    """Distinct texts redacted, and which of them held anything; list and bool array of their length."""
-    cleaned, held = [], []
-    for text in texts:
-        whole = plain(text)
-        found = redact(whole, names)
-        cleaned.append(found)
-        held.append(found != whole)
-    return cleaned, np.array(held, dtype=bool)
+    return (_masked(text, places), True) if places else (text, False)
 
 
 @cache

@@ -120,7 +120,9 @@ def _in_run(text: str, run: re.Match) -> Iterator[tuple[int, int]]:
     """Numbers made of neighbouring groups of digits."""
     if sum(map(str.isdigit, run[0])) < 7:
         return
-    groups = [(each.start() + run.start(), each.end() + run.start(), each[0]) for each in _GROUP.finditer(run[0])]
+    groups = [
+        (each.start() + run.start(), each.end() + run.start(), each[0]) for each in _GROUP.finditer(run[0])
+    ]
     for first in range(len(groups)):
         joined = ""
         for _, end, digits in groups[first : first + _MAX_GROUPS]:

@@ -317,7 +317,9 @@ def parse_mark(text: str) -> Parsed:
 
 # A spreadsheet keeps 15 significant digits: a text of 18 that ends in three zeros went through one, and so did
 # 1.10101E+17, 110101201503010.0 and 110,101,201,503,010,000.
-_WAS_A_NUMBER = re.compile(r"\d{15}000(?:\.0*)?|\d+\.0*|[GJL]?\d(?:[.,]\d+)?E\+?\d+|\d{1,3}(?:,\d{3}){4,}(?:\.0*)?")
+_WAS_A_NUMBER = re.compile(
+    r"\d{15}000(?:\.0*)?|\d+\.0*|[GJL]?\d(?:[.,]\d+)?E\+?\d+|\d{1,3}(?:,\d{3}){4,}(?:\.0*)?"
+)
 
 
 def parse_student_number(text: str, *, numeric: bool = False) -> Parsed:

@@ -245,7 +245,7 @@ def tidy_memberships(batch: Batch, ctx: Context) -> Tidy:
         ],
     )
     source = cells["source"] if "source" in cells else constant("", cells.index)
-    source, redacted = redact(ctx, source)
+    source, redacted = redact(ctx, source, school["value"])
     tidy = pd.DataFrame(
         {
             "student": found["student"],
