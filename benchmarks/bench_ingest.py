@@ -10,13 +10,14 @@ imports; memory is the highest sum of resident memory over the process and its c
 from __future__ import annotations
 
 import json
-import os
-import shutil
+import multiprocessing
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -26,15 +27,26 @@ import psutil
 import pyarrow as pa
 import pyarrow.csv
 
+from cobench import store
+from cobench.ingest.ingest import ingest_terms
+from cobench.panel import build_panel
+from cobench.panel_frames import read_panel_frames
+from cobench.study import load_study
+
 N_TERMS, COUNTIES, CLASS_SIZE, GRADES = 8, 8, 42, 6
 FIRST_YEAR = 2021
 KEY = b"a key of thirty-two bytes or so."
-SURNAMES = list("赵钱孙李周吴郑王冯陈褚卫蒋沈韩杨朱秦尤许何吕施张孔曹严华金魏陶姜戚谢邹喻柏水窦章云苏潘葛奚范彭郎")
+SURNAMES = list(
+    "赵钱孙李周吴郑王冯陈褚卫蒋沈韩杨朱秦尤许何吕施张孔曹严华金魏陶姜戚谢邹喻柏水窦章云苏潘葛奚范彭郎"
+)
 GIVEN = list(
     "子梓宇轩浩然欣怡一诺雨桐思远佳琪博文若曦嘉禾明哲诗涵俊杰可馨天佑语嫣承志安宁晨曦乐瑶书白清和景行知夏星辰"
     "慕云听雪望舒怀瑾握瑜如松似海长风万里千帆过尽春江花月夜秋水共天色"
 )
 CLASS_NUMERALS = "一二三四五六"
+NO_SCORES = pd.DataFrame(
+    {"student": pd.Series([], dtype="str"), "term": [], "scale": [], "score": [], "measured_on": []}
+)
 
 STUDY = """
 [study]
@@ -137,7 +149,11 @@ def write_district(root: Path, n_students: int, seed: int = 7) -> dict[str, int]
         n_schools = int(people["school"].max()) + 1
         codes = school_codes(np.arange(n_schools))
         schools = pa.table(
-            {"学校代码": codes, "学校名称": [f"示例第{n + 1}小学" for n in range(n_schools)], "学段": ["小学"] * n_schools}
+            {
+                "学校代码": codes,
+                "学校名称": [f"示例第{n + 1}小学" for n in range(n_schools)],
+                "学段": ["小学"] * n_schools,
+            }
         )
         _write(folder / "学校名录.csv", schools, "utf-8-sig", counts)
         grade = term["year"] - people["entry"] + 1
@@ -173,7 +189,9 @@ def invent_people(rng: np.random.Generator, n_students: int) -> pd.DataFrame:
             "name": name,
             "number": student_numbers(np.arange(n), entry - 7),
             "sex": np.where(rng.random(n) < 0.5, "男", "女"),
-            "month": [f"{year - 7}-{month:02d}" for year, month in zip(entry, rng.integers(1, 13, n), strict=True)],
+            "month": [
+                f"{year - 7}-{month:02d}" for year, month in zip(entry, rng.integers(1, 13, n), strict=True)
+            ],
         }
     )
     return frame.sort_values(["school", "entry", "class"], kind="stable").reset_index(drop=True)
@@ -194,7 +212,9 @@ def student_numbers(serial: np.ndarray, birth_year: np.ndarray) -> list[str]:
 
 
 def school_codes(school: np.ndarray) -> np.ndarray:
-    return np.array([f"S{number + 1:04d}" for number in range(int(school.max(initial=0)) + 1)], dtype=object)[school]
+    return np.array([f"S{number + 1:04d}" for number in range(int(school.max(initial=0)) + 1)], dtype=object)[
+        school
+    ]
 
 
 def county_files(rng: np.random.Generator, own: pd.DataFrame, term: dict) -> dict[str, pa.Table]:
@@ -213,13 +233,19 @@ def county_files(rng: np.random.Generator, own: pd.DataFrame, term: dict) -> dic
             "住宿": np.where(rng.random(n) < 0.1, "是", "否"), "状态": np.where(rng.random(n) < 0.002, "转出", "在读"),
         }
     )  # fmt: skip
-    marks = [np.clip(rng.normal(78, 12, n).round(0), 0, 100).astype(int).astype(str).astype(object) for _ in range(2)]
+    marks = [
+        np.clip(rng.normal(78, 12, n).round(0), 0, 100).astype(int).astype(str).astype(object)
+        for _ in range(2)
+    ]
     for each in marks:
         each[rng.random(n) < 0.01] = "缺考"
     scores = pa.table({"学校代码": code, "姓名": name, "班级": where, "语文": marks[0], "数学": marks[1]})
     at = np.sort(rng.integers(0, n, n // 2))
     days = [term["start"] + timedelta(days=int(each)) for each in range(120)]
-    shown = np.array([f"{day:%Y-%m-%d}" if day.day % 2 else f"{day.year}/{day.month}/{day.day}" for day in days], dtype=object)
+    shown = np.array(
+        [f"{day:%Y-%m-%d}" if day.day % 2 else f"{day.year}/{day.month}/{day.day}" for day in days],
+        dtype=object,
+    )
     wrong = rng.random(len(at))
     log = pa.table(
         {
@@ -335,8 +361,14 @@ def _pandas_term(roster, scores, log, sign_in, term):
     home = visits["mode"] == "入户"
     visits["rank"] = np.where(home & (visits["trigger"] == "重点"), 0, np.where(home, 1, 2))
     lectures = lectures[lectures["present"]]
-    during = _during(visits, term).groupby("student").agg(rank=("rank", "min"), n=("rank", "size"), minutes=("minutes", "sum"))
-    panel["home_visit"] = panel["student"].map(during["rank"]).map({0: "targeted", 1: "at_home", 2: "remote"}).fillna("none")
+    during = (
+        _during(visits, term)
+        .groupby("student")
+        .agg(rank=("rank", "min"), n=("rank", "size"), minutes=("minutes", "sum"))
+    )
+    panel["home_visit"] = (
+        panel["student"].map(during["rank"]).map({0: "targeted", 1: "at_home", 2: "remote"}).fillna("none")
+    )
     panel["home_visit:count"] = panel["student"].map(during["n"]).fillna(0)
     panel["home_visit:minutes"] = panel["student"].map(during["minutes"])
     came = _during(lectures, term).groupby("student").size()
@@ -352,13 +384,165 @@ def _pandas_term(roster, scores, log, sign_in, term):
 
 
 def _during(rows: pd.DataFrame, term: dict) -> pd.DataFrame:
-    return rows[(rows["date"] > pd.Timestamp(term["landmark"])) & (rows["date"] <= pd.Timestamp(term["exposure_end"]))]
+    return rows[
+        (rows["date"] > pd.Timestamp(term["landmark"])) & (rows["date"] <= pd.Timestamp(term["exposure_end"]))
+    ]
+
+
+# ---- (a) and (c) cobench ----------------------------------------------------------------------------
+
+# One edit of each kind of file in the newest term.
+EDITS = {
+    "成绩册.csv": (b",78,", b",79,"),
+    "家访记录.csv": ("半小时".encode(), "40分钟".encode()),
+    "家长学校签到.csv": ("未到".encode(), "已签到".encode()),
+    "学籍名册.csv": (",是,".encode(), ",否,".encode()),
+}
+
+
+def run_cobench(root: Path) -> dict:
+    """Everything from raw files to panels; then once more after nothing, and after one file, has changed."""
+    study = load_study(root)
+    terms = [term.id for term in study.terms]
+    began = time.perf_counter()
+    assert ingest_terms(study, terms, key=KEY, jobs=2) == terms
+    ingested = time.perf_counter() - began
+    rows = build_panels(root, terms)
+    seconds = time.perf_counter() - began
+    print(json.dumps({"at": "full"}), flush=True)
+    began = time.perf_counter()
+    assert ingest_terms(study, terms, key=KEY, jobs=2) == []
+    unchanged = time.perf_counter() - began
+    again = {}
+    for name, edit in EDITS.items():
+        path = root / "data" / "raw" / terms[-1] / "第1片区" / name
+        path.write_bytes(path.read_bytes().replace(*edit))
+        began = time.perf_counter()
+        assert ingest_terms(study, terms, key=KEY, jobs=2) == terms[-1:]
+        build_panels(root, terms[-1:])
+        again[name.removesuffix(".csv")] = round(time.perf_counter() - began, 2)
+    files = pd.concat([store.read_table(study, "ingest_files", deliveries=[each]) for each in terms])
+    counts = {each: int(files[each].sum()) for each in ("rows_in", "accepted", "quarantined", "non_data")}
+    assert counts["rows_in"] == counts["accepted"] + counts["quarantined"] + counts["non_data"]
+    return {
+        "seconds": seconds,
+        "ingest_seconds": ingested,
+        "unchanged_seconds": unchanged,
+        "changed_seconds": again,
+        "panel_rows": rows,
+        **counts,
+    }
+
+
+def build_panels(root: Path, terms: list[str]) -> int:
+    """Panels of ``terms``, two at a time; number of rows."""
+    (root / "panels").mkdir(exist_ok=True)
+    if len(terms) == 1:
+        return build_one(root, terms[0])
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return sum(pool.map(build_one, [root] * len(terms), terms))
+
+
+def build_one(root: Path, term_id: str) -> int:
+    """The panel of one term as the term stage builds it; number of rows."""
+    study = load_study(root)
+    frames, names = read_panel_frames(study, study.term(term_id))
+    panel = build_panel(study, study.term(term_id), frames, names)
+    panel.frame.to_parquet(root / "panels" / f"{term_id}.parquet", index=False)
+    return len(panel.frame)
+
+
+# ---- measuring --------------------------------------------------------------------------------------
+
+
+def measured(way: str, root: Path) -> dict:
+    """Run one way in a fresh process; its own figures, and the highest memory of its process tree until ``full``."""
+    command = [sys.executable, __file__, way, str(root)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    peak, full = [0], threading.Event()
+
+    def sample() -> None:
+        tree = psutil.Process(process.pid)
+        while not full.is_set():
+            total = 0
+            with suppress(psutil.Error):
+                for each in (tree, *tree.children(recursive=True)):
+                    with suppress(psutil.Error):
+                        total += each.memory_info().rss
+            peak[0] = max(peak[0], total)
+            time.sleep(0.02)
+
+    watcher = threading.Thread(target=sample)
+    watcher.start()
+    found = {}
+    for line in process.stdout:
+        found = json.loads(line)
+        if found.get("at") == "full":
+            full.set()
+    process.wait()
+    full.set()
+    watcher.join()
+    if process.returncode != 0:
+        raise SystemExit(f"{way} failed")
+    return {**found, "peak_gb": peak[0] / 1e9}
+
+
+def compare_panels(root: Path) -> dict[str, float]:
+    """Figures of cobench's panel over those of pandas', which keeps what the rules put aside."""
+    term = term_dates()[-2]["id"]
+    ours, theirs = (pd.read_parquet(root / name / f"{term}.parquet") for name in ("panels", "pandas"))
+    assert set(theirs.columns) == set(ours.columns), set(theirs.columns) ^ set(ours.columns)
+    figures = {
+        "rows": len,
+        "visited": lambda panel: (panel["home_visit"] != "none").mean(),
+        "minutes": lambda panel: panel["home_visit:minutes"].sum(),
+        "history": lambda panel: panel["home_visit:history"].mean(),
+        "baselines": lambda panel: panel["math@baseline"].notna().mean(),
+    }
+    return {name: round(float(figure(ours) / figure(theirs)), 4) for name, figure in figures.items()}
+
+
+def main() -> None:
+    """Write the district, measure, print one line of JSON."""
+    n_students = int(sys.argv[1]) if len(sys.argv) > 1 else 500_000
+    with tempfile.TemporaryDirectory(prefix="cobench-bench-") as folder:
+        root = Path(folder) / "district"
+        counts = write_district(root, n_students)
+        megabytes = counts["bytes"] / 1e6
+        print(f"{counts['rows']:,} raw rows in {counts['files']} files, {megabytes:,.0f} MB", flush=True)
+        # Files younger than two seconds would be hashed again (cobench.ingest.hashes).
+        time.sleep(3)
+        plain = measured("pandas", root)
+        print(f"pandas: {plain['seconds']:.1f} s, {plain['peak_gb']:.2f} GB", flush=True)
+        ours = measured("cobench", root)
+        print(f"cobench: {ours['seconds']:.1f} s, {ours['peak_gb']:.2f} GB", flush=True)
+        alike = compare_panels(root)
+    figures = {
+        "time_over_pandas": round(ours["seconds"] / plain["seconds"], 3),
+        "memory_over_pandas": round(ours["peak_gb"] / plain["peak_gb"], 3),
+        "incremental_over_full": round(max(ours["changed_seconds"].values()) / ours["seconds"], 3),
+        "students": n_students,
+        "terms": N_TERMS,
+        "rows": counts["rows"],
+        "megabytes": round(megabytes),
+        "seconds": round(ours["seconds"], 1),
+        "ingest_seconds": round(ours["ingest_seconds"], 1),
+        "pandas_seconds": round(plain["seconds"], 1),
+        "peak_gb": round(ours["peak_gb"], 2),
+        "pandas_peak_gb": round(plain["peak_gb"], 2),
+        "unchanged_seconds": round(ours["unchanged_seconds"], 2),
+        "changed_seconds": ours["changed_seconds"],
+        "quarantined": ours["quarantined"],
+        "panel_over_pandas": alike,
+    }
+    print(json.dumps(figures, ensure_ascii=False))
+
+
 if __name__ == "__main__":
-    import time
-    root=Path("/tmp/scale/d%s"%sys.argv[2])
-    if sys.argv[1]=="write":
-        t=time.time(); print(write_district(root,int(sys.argv[2])), time.time()-t)
-    if sys.argv[1]=="pandas":
-        shutil.rmtree(root/"pandas",ignore_errors=True)
-        t=time.time(); c=time.process_time(); print(run_pandas(root), time.time()-t, time.process_time()-c)
-        import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1e6)
+    if len(sys.argv) == 3:
+        started = time.perf_counter()
+        way = {"pandas": run_pandas, "cobench": run_cobench}[sys.argv[1]]
+        done = way(Path(sys.argv[2]))
+        print(json.dumps({"seconds": time.perf_counter() - started, **done}))
+    else:
+        main()

@@ -75,11 +75,20 @@ def run(
 @app.command()
 def ingest(term: TermArgument = "", study: StudyOption = HERE) -> None:
     """Read a term's raw files into tables; say what came in and what was put aside. 读入原始文件。"""
+    from rich.console import Console
+
     from cobench.ingest.identities import load_key
     from cobench.ingest.ingest import ingest_term
+    from cobench.run.progress import ui_language
+    from cobench.run.steps import StepLine
 
     opened, term_id = _open(study, term)
-    result = ingest_term(opened, term_id, key=load_key(opened.id, opened.root))
+    speak = ui_language()
+    with StepLine(console=Console(), language=speak) as steps:
+        result = ingest_term(opened, term_id, key=load_key(opened.id, opened.root), on_progress=steps)
+    if not result.changed:
+        same = ("文件与上次读入时相同，无需更新", "no file has changed since they were read: nothing to do")
+        print(same[0] if speak == "zh" else same[1])
     columns = ["file", "rows_in", "accepted", "quarantined", "non_data"]
     print(result.files[columns].to_string(index=False))
     if len(result.rules):

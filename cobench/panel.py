@@ -13,8 +13,10 @@ from dataclasses import dataclass
 import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from cobench.errors import StudyFileError, TimeOrderError
+from cobench.panel_frames import with_codes
 from cobench.study import Effect, Outcome, Source, Study, Term, Treatment
 
 ATTENDING = ("enrolled", "transferred_in")
@@ -46,7 +48,9 @@ class Panel:
     flow: pd.DataFrame
 
 
-def build_panel(study: Study, term: Term, frames: Mapping[str, pd.DataFrame]) -> Panel:
+def build_panel(
+    study: Study, term: Term, frames: Mapping[str, pd.DataFrame], names: pa.Array | None = None
+) -> Panel:
     """Build the panel of ``term`` from canonical tables.
 
     Parameters
@@ -54,7 +58,10 @@ def build_panel(study: Study, term: Term, frames: Mapping[str, pd.DataFrame]) ->
     frames : mapping of table name to DataFrame
         ``students, enrolments, memberships, contacts, logs, events, attendance, outcomes`` of all terms up
         to this one, and ``scores`` (:func:`cobench.measures.scales.score_scale`).
+    names : pyarrow.Array, optional
+        With frames of :func:`cobench.panel_frames.read_panel_frames`: the pseudonym of each student's number.
     """
+    frames, names = with_codes(frames, names)
     roster, flow = _roster(frames["enrolments"], frames["students"], term)
     panel = roster.join(_categories(study, frames["memberships"], term, roster.index))
     dated = [_on_landmark(name, panel, term) for name in panel.columns]
@@ -83,7 +90,15 @@ def build_panel(study: Study, term: Term, frames: Mapping[str, pd.DataFrame]) ->
         before = _baseline_values(study, outcome, frames, term).reindex(panel.index)
         panel = panel.assign(**{f"{scale_id}@baseline": before["value"]})
         dated.append(_dates(f"{scale_id}@baseline", before))
-    frame = in_content_order(panel.reset_index().assign(term=term.id))
+    students = pd.Series(names.take(pa.array(panel.index)).to_numpy(zero_copy_only=False), dtype="str")
+    whole = panel.reset_index(drop=True)
+    whole.insert(0, "student", students)
+    texts = {
+        name: whole[name].astype("str")
+        for name in whole
+        if isinstance(whole[name].dtype, pd.CategoricalDtype)
+    }
+    frame = in_content_order(whole.assign(**texts, term=term.id))
     return Panel(term, frame, pd.DataFrame(dated, columns=MEASURED), flow)
 
 
@@ -192,8 +207,24 @@ def in_content_order(frame: pd.DataFrame) -> pd.DataFrame:
     first = [name for name in ("school", "class_id") if name in frame]
     rest = sorted(name for name in frame.columns if name not in (*first, "student"))
     frame = frame.reset_index(drop=True)
-    order = frame[[*first, *rest]].astype("str").fillna("")
-    return frame.iloc[order.sort_values([*first, *rest], kind="stable").index].reset_index(drop=True)
+    order = np.arange(len(frame))
+    group = np.zeros(len(frame), dtype=np.int64)
+    # Column after column, and only where rows still tie: few do after the first ones.
+    open_rows = np.arange(len(frame))
+    for name in (*first, *rest):
+        if len(open_rows) == 0:
+            break
+        texts = frame[name].iloc[order[open_rows]].astype("str").fillna("")
+        rank, distinct = pd.factorize(texts, sort=True)
+        key = group[open_rows] * len(distinct) + rank
+        moved = np.argsort(key, kind="stable")
+        order[open_rows] = order[open_rows][moved]
+        key = key[moved]
+        starts = np.append(True, key[1:] != key[:-1])
+        tied = ~(starts & np.append(starts[1:], True))
+        group[open_rows] = np.cumsum(starts)
+        open_rows = open_rows[tied]
+    return frame.iloc[order].reset_index(drop=True)
 
 
 def _roster(
@@ -249,15 +280,13 @@ def _exposure(
     treatment: Treatment, rows: pd.DataFrame, logs: pd.DataFrame, roster: pd.DataFrame, term: Term
 ) -> pd.DataFrame:
     landmark, last = pd.Timestamp(term.landmark), pd.Timestamp(term.exposure_end)
-    level = _first_level(treatment, rows)
-    rank = {each.id: index for index, each in enumerate(treatment.levels)}
-    rows = rows.assign(rank=level.map(rank))
-    rows = rows[rows["rank"].notna()]
+    rank = _first_rank(treatment, rows)
+    rows = rows.assign(rank=rank)[rank >= 0]
     during = rows[(rows["date"] > landmark) & (rows["date"] <= last)]
     before = rows[rows["date"] <= landmark]
     best = during.groupby("student")["rank"].min().reindex(roster.index)
     arrived = logs.loc[(logs["table"] == treatment.from_) & (logs["term"] == term.id), "class_id"]
-    names = {index: name for name, index in rank.items()}
+    names = {index: each.id for index, each in enumerate(treatment.levels)}
     exposure = best.map(names).astype("str").where(best.notna(), np.nan)
     has_log = roster["class_id"].isin(arrived)
     # Summed in the order of the minutes, so that the last digit doesn't depend on the order of the rows.
@@ -280,15 +309,26 @@ def _without_earlier_log(
     """Students who sat in a class whose log of an earlier term never came: their history is not known."""
     arrived = logs.loc[logs["table"] == treatment.from_, ["class_id", "term"]].drop_duplicates()
     seats = enrolments[enrolments["term"].isin(earlier) & enrolments["status"].isin(ATTENDING)]
-    joined = seats.merge(arrived, on=["class_id", "term"], how="left", indicator=True, validate="m:1")
-    return pd.Index(joined.loc[joined["_merge"] == "left_only", "student"].unique())
+    keys = ["class_id", "term"]
+    place = seats.groupby(keys, observed=True, sort=False).ngroup()
+    first = seats[~place.duplicated()]
+    known = pd.MultiIndex.from_frame(first[keys].astype("object")).isin(
+        pd.MultiIndex.from_frame(arrived.astype("object"))
+    )
+    return pd.Index(seats.loc[place.isin(place[first.index][~known]), "student"].unique())
 
 
 def _first_level(treatment: Treatment, rows: pd.DataFrame) -> pd.Series:
-    level = pd.Series(np.nan, index=rows.index, dtype="str")
-    for each in reversed(treatment.levels):
-        level = level.mask(_where(rows, each.where), each.id)
-    return level
+    names = np.array([*(each.id for each in treatment.levels), np.nan], dtype=object)
+    return pd.Series(names[_first_rank(treatment, rows)], index=rows.index, dtype="str")
+
+
+def _first_rank(treatment: Treatment, rows: pd.DataFrame) -> np.ndarray:
+    """Number of the first level that fits each row, -1 where none does."""
+    rank = np.full(len(rows), -1)
+    for number in reversed(range(len(treatment.levels))):
+        rank[_where(rows, treatment.levels[number].where).to_numpy()] = number
+    return rank
 
 
 def _where(rows: pd.DataFrame, expression: str) -> pd.Series:
@@ -296,7 +336,7 @@ def _where(rows: pd.DataFrame, expression: str) -> pd.Series:
     if rows.empty:
         return pd.Series(False, index=rows.index)
     with duckdb.connect(":memory:") as connection:
-        connection.register("rows", rows)
+        connection.register("rows", pa.Table.from_pandas(rows, preserve_index=False))
         try:
             found = connection.sql(f"select coalesce(({expression})::boolean, false) as found from rows").df()
         except duckdb.Error as error:
@@ -334,15 +374,18 @@ def _placed(enrolments: pd.DataFrame, term: Term) -> pd.DataFrame:
     Of several spells the one that a pupil attends and that began last counts; a tie between different cells
     can't be told and leaves the cell missing.
     """
+    columns = ["student", "school", "class_id", "grade"]
     listed = enrolments[enrolments["term"] == term.id]
+    several = listed["student"].duplicated(keep=False)
+    once, listed = listed.loc[~several, columns], listed[several]
     exam = pd.Timestamp(term.exam)
     attends = listed["status"].isin(ATTENDING) & ~(listed["valid_from"] > exam)
     began = listed["valid_from"].fillna(pd.Timestamp(term.start))
     best = listed.assign(attends=attends, began=began).sort_values(["attends", "began"], ascending=False)
     top = best.groupby("student")[["attends", "began"]].transform("first")
     best = best[(best["attends"] == top["attends"]) & (best["began"] == top["began"])]
-    cells = best[["student", "school", "class_id", "grade"]].drop_duplicates()
-    return cells.drop_duplicates("student", keep=False).set_index("student")
+    cells = best[columns].drop_duplicates().drop_duplicates("student", keep=False)
+    return pd.concat([once, cells]).set_index("student")
 
 
 def _standardise(values: pd.Series, cells: pd.DataFrame) -> pd.Series:

@@ -28,6 +28,7 @@ from cobench.panel import (
     panel_column,
     panel_from_source,
 )
+from cobench.panel_frames import read_panel_frames
 from cobench.study import Effect, Study, Term
 
 Progress = Callable[[str, int, int], None]
@@ -71,7 +72,7 @@ def code_key() -> str:
         for path in sorted((root / room).rglob("*.*")):
             if path.suffix in (".py", ".toml"):
                 digest.update(path.read_bytes())
-    for name in ("panel.py", "stage.py", "tables.py", "study.py"):
+    for name in ("panel.py", "panel_frames.py", "stage.py", "tables.py", "study.py"):
         digest.update((root / name).read_bytes())
     return digest.hexdigest()
 
@@ -89,7 +90,8 @@ def compute(
         frames = read_frames(study, term)
         on_progress("scales", 0, 1)
         measured = scale_frames(study, frames)
-        panel = build_panel(study, term, {**frames, "scores": measured["scores"]})
+        rows, names = read_panel_frames(study, term)
+        panel = build_panel(study, term, {**rows, "scores": measured["scores"]}, names)
         measured |= monitor_frames(study, term, frames)
     estimated = estimate_all(study, panel, jobs=jobs, on_progress=on_progress)
     return {

@@ -148,7 +148,7 @@ _TABLES = (
 
 TABLES: dict[str, Table] = {table.name: table for table in _TABLES}
 
-_DTYPES = {
+DTYPES = {
     "text": "str",
     "int": "Int64",
     "float": "float64",
@@ -230,8 +230,8 @@ def _cast(column: pd.Series, kind: str) -> pd.Series:
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype("object")
     if kind in ("date", "time"):
-        return pd.to_datetime(column).astype(_DTYPES[kind])
-    return column.astype(_DTYPES[kind])
+        return pd.to_datetime(column).astype(DTYPES[kind])
+    return column.astype(DTYPES[kind])
 
 
 def _arrow(column: pd.Series, kind: str) -> pa.Array:
@@ -258,4 +258,4 @@ def _used(codes: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _empty(index: pd.Index, kind: str) -> pd.Series:
-    return pd.Series(None, index=index, dtype=_DTYPES[kind])
+    return pd.Series(None, index=index, dtype=DTYPES[kind])

@@ -30,6 +30,7 @@ RANKS = {
     "ingest": 3,
     "demo": 3,
     "measures": 4,
+    "panel_frames": 4,
     "panel": 5,
     "effects": 6,
     "monitor": 7,

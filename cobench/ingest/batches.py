@@ -284,7 +284,7 @@ def unknown_label(file: str, sheet: str, column: str, rows: pd.Series, allowed) 
 def is_nil(batch: Batch) -> pd.Series:
     """Rows by which a class reports that it had no contact."""
     nil = {clean_text(value) for value in batch.source.nil_values}
-    found = columns.is_value(batch.cells["student_name"], nil.__contains__)
+    found = columns.is_one_of(batch.cells["student_name"], nil)
     return pd.Series(found, index=batch.cells.index)
 
 

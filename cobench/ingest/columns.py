@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cobench.ingest.text import clean_text
+from cobench.ingest.text import clean_text, name_key
 
 # Chinese characters only, or printable ASCII without outer blanks: nothing in it needs cleaning.
 _CLEAN = "^(?:[\u4e00-\u9fa5]+|[!-~](?:[ -~]*[!-~])?)?$"
@@ -22,7 +22,9 @@ _CHINESE = "^[\u4e00-\u9fa5]+$"
 def factor(texts: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """Code of each row and the distinct values (objects); -1 where missing."""
     if isinstance(texts.dtype, pd.CategoricalDtype):
-        return texts.cat.codes.to_numpy(), texts.cat.categories.to_numpy(dtype=object)
+        codes = texts.cat.codes.to_numpy()
+        codes = codes if codes.itemsize >= 4 else codes.astype(np.int32)
+        return codes, texts.cat.categories.to_numpy(dtype=object)
     codes, distinct = pd.factorize(texts.astype("object"))
     return codes, np.asarray(distinct, dtype=object)
 
@@ -37,8 +39,10 @@ def column(codes: np.ndarray, values: Sequence, index: pd.Index) -> pd.Series:
 
 
 def coded(codes: np.ndarray, distinct: pd.Index, index: pd.Index) -> pd.Series:
-    """The column of ``codes`` into ``distinct`` values."""
-    return pd.Series(pd.Categorical.from_codes(codes, dtype=pd.CategoricalDtype(distinct)), index=index)
+    """The column of ``codes`` into ``distinct`` values, which the caller knows to be distinct."""
+    # The public constructor would hash all values again to see that they are distinct.
+    dtype = pd.CategoricalDtype._from_fastpath(distinct)
+    return pd.Series(pd.Categorical.from_codes(codes, dtype=dtype, validate=False), index=index)
 
 
 def recode(texts: pd.Series, convert: Callable[[object], object]) -> pd.Series:
@@ -75,6 +79,26 @@ def is_value(texts: pd.Series, chosen: Callable[[object], bool]) -> np.ndarray:
     return np.array([*(bool(chosen(each)) for each in distinct), False], dtype=bool)[codes]
 
 
+def is_one_of(texts: pd.Series, values: Iterable[str]) -> np.ndarray:
+    """Rows that hold one of a few ``values``."""
+    codes, distinct = factor(texts)
+    found = np.zeros(len(distinct) + 1, dtype=bool)
+    for value in values:
+        found[:-1] |= distinct == value
+    return found[codes] if found.any() else np.zeros(len(codes), dtype=bool)
+
+
+def name_keys(texts: pd.Series) -> pd.Series:
+    """:func:`cobench.ingest.text.name_key` of a column."""
+    codes, names = factor(texts)
+    odd = np.flatnonzero(~is_chinese(names))
+    if len(odd) == 0:
+        return texts
+    keys = names.copy()
+    keys[odd] = [name_key(each) for each in names[odd]]
+    return column(codes, keys, texts.index)
+
+
 def joint(columns: Iterable[pd.Series]) -> np.ndarray:
     """One whole number a row, equal where all columns are; a missing value equals itself."""
     key, size = None, 1
@@ -96,12 +120,16 @@ def stacked(parts: Sequence[pd.Series], index: pd.Index) -> pd.Series:
     kept = [part if isinstance(part.dtype, pd.CategoricalDtype) else recode(part, _same) for part in parts]
     if not kept:
         return missing(index)
+    kept = [part for part in kept if len(part)] or kept[:1]
     if len(kept) == 1:
         return kept[0].set_axis(index)
+    filled = [part.cat.categories for part in kept if len(part.cat.categories)]
+    if all(each is filled[0] for each in filled):
+        # A part without values has codes of -1 only.
+        codes = np.concatenate([part.cat.codes.to_numpy() for part in kept])
+        return coded(codes, filled[0] if filled else kept[0].cat.categories, index)
     coded_parts = [factor(part) for part in kept]
-    if not all(
-        pd.api.types.infer_dtype(each, skipna=False) in ("string", "empty") for _, each in coded_parts
-    ):
+    if not all(isinstance(value, str) for _, each in coded_parts for value in each[:1]):
         starts = np.cumsum([0, *(len(distinct) for _, distinct in coded_parts)])
         moved = [
             np.where(codes < 0, -1, codes.astype(np.int64) + start)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -60,6 +61,13 @@ class Making:
     problems: list[CobenchError] = field(default_factory=list)
     private: dict[str, str] = field(default_factory=dict)
     done: int = 0
+    reported: float = 0.0
+
+    def report(self) -> None:
+        """Say how far the files are, once a second."""
+        if time.monotonic() - self.reported >= 1:
+            self.on_progress("ingest", self.done, len(self.raws))
+            self.reported = time.monotonic()
 
     @cached_property
     def codebooks(self) -> dict[str, Codebook]:
@@ -305,7 +313,7 @@ def _read(making: Making, raws: list[RawFile]) -> tuple[list[FileRecord], list[F
     records, files = [], []
     folder = store.private_dir(making.study, "cells")
     for raw in raws:
-        making.on_progress("ingest", making.done, len(making.raws))
+        making.report()
         making.done += 1
         name = _cells_name(making, raw)
         found = cells.recall(folder, name, raw)

@@ -38,9 +38,14 @@ def pseudonym(key: bytes, study_id: str, entity: str, identifier: str) -> str:
 def pseudonyms(key: bytes, study_id: str, entity: str, identifiers: pd.Series) -> pd.Series:
     """Pseudonyms of identifiers, missing where they are."""
     codes, distinct = factor(identifiers)
-    prefix = f"{study_id}|{entity}|"
-    made = [f"s_{hmac.digest(key, (prefix + str(each)).encode(), 'sha256').hex()[:20]}" for each in distinct]
+    begun = hmac.new(key, f"{study_id}|{entity}|".encode(), hashlib.sha256)
+    made = [_finished(begun.copy(), str(each)) for each in distinct]
     return column(codes, made, identifiers.index)
+
+
+def _finished(begun: hmac.HMAC, identifier: str) -> str:
+    begun.update(identifier.encode())
+    return "s_" + begun.hexdigest()[:20]
 
 
 def key_id(key: bytes) -> str:

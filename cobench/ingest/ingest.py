@@ -19,6 +19,7 @@ from cobench.ingest.report import FILES, RULES
 from cobench.lock import writing
 from cobench.study import Study, load_study
 
+_WORTH_PROCESSES = 40_000_000
 _FRAMES = {"ingest_files": FILES, "ingest_rules": RULES, "ingest_links": MATCH_REPORT}
 
 
@@ -91,7 +92,7 @@ def ingest_terms(
         return []
     with writing(study.root):
         store.finish_private(study)
-        if jobs > 1 and len(stale) > 1:
+        if jobs > 1 and len(stale) > 1 and _weight(study, stale) > _WORTH_PROCESSES:
             _in_processes(study, stale, key, jobs, on_progress)
         for each in terms:
             if not delivery.is_current(study, each, key, hashes):
@@ -99,6 +100,14 @@ def ingest_terms(
                 stale.append(each.id)
         hashes.save()
     return [each.id for each in terms if each.id in stale]
+
+
+def _weight(study: Study, terms: list[str]) -> float:
+    """Bytes to be read, workbooks as what they unpack to."""
+    paths = [
+        path for each in terms for path in (study.root / "data" / "raw" / each).rglob("*") if path.is_file()
+    ]
+    return sum(path.stat().st_size * (10 if path.suffix.lower() == ".xlsx" else 1) for path in paths)
 
 
 def _in_processes(study: Study, terms: list[str], key: bytes, jobs: int, on_progress: Progress) -> None:

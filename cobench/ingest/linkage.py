@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cobench.ingest.columns import coded, column, factor, map_names
-from cobench.ingest.text import name_key
+from cobench.ingest.columns import coded, column, factor, name_keys
 
 MATCH_REPORT = [
     "term",
@@ -72,8 +71,7 @@ def roster_index(roster: pd.DataFrame) -> RosterIndex:
         their name taken: a namesake of theirs must not be picked as the only one.
     """
     rows = roster[roster["class_id"].notna()]
-    codes, names = factor(rows["name"])
-    keyed = rows.assign(name_key=column(codes, map_names(names, name_key, str), rows.index))
+    keyed = rows.assign(name_key=name_keys(rows["name"]))
     student, students = factor(rows["student"])
     key, values = np.zeros(len(rows), dtype=np.int64), []
     for name in _PLACE:

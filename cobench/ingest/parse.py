@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cobench.ingest.columns import column, factor
+from cobench.ingest.columns import coded, column, factor
 from cobench.ingest.numbers import CHECK_CHARACTERS, WEIGHTS, checksum_fits
 from cobench.ingest.text import clean_text
 
@@ -37,13 +37,17 @@ def parse_column(texts: pd.Series, parse: Callable[[str], Parsed]) -> pd.DataFra
 def parse_by_kind(texts: pd.Series, numeric: pd.Series, parse: Callable[..., Parsed]) -> pd.DataFrame:
     """As :func:`parse_column`, telling ``parse`` (``numeric=True``) which cells a spreadsheet held as numbers."""
     codes, distinct = factor(texts)
+    used = np.unique(codes[codes >= 0])
+    place = np.full(len(distinct) + 1, -1, dtype=np.int64)
+    place[used] = np.arange(len(used))
+    codes, distinct = place[codes], distinct[used]
     parsed = [parse(text) for text in distinct]
     return _columns(*_with_numeric(codes, distinct, parsed, numeric, parse), texts.index)
 
 
 def _with_numeric(codes, distinct, parsed, numeric, parse):
     """Codes and what they parse to, with cells that a spreadsheet held as numbers parsed as such."""
-    rows = np.flatnonzero(np.asarray(numeric, dtype=bool))
+    rows = np.flatnonzero(np.asarray(numeric, dtype=bool) & (codes >= 0))
     if len(rows) == 0:
         return codes, parsed
     held = np.unique(codes[rows])
@@ -343,12 +347,30 @@ def parse_student_numbers(texts: pd.Series, numeric: pd.Series) -> pd.DataFrame:
     """:func:`parse_student_number` of a column, well-formed numbers all at a time; ``value`` and ``rule`` as codes."""
     codes, distinct = factor(texts)
     well_formed, fits = _well_formed(distinct)
-    wrong = Parsed(rule="wrong_checksum")
-    parsed = [
-        (Parsed(text) if fine else wrong) if easy else parse_student_number(text)
-        for text, easy, fine in zip(distinct, well_formed.tolist(), fits.tolist(), strict=True)
-    ]
-    return _columns(*_with_numeric(codes, distinct, parsed, numeric, parse_student_number), texts.index)
+    held = np.asarray(numeric, dtype=bool)
+    odd = ~well_formed[codes] | held
+    fine = (well_formed & fits)[codes] & ~held
+    rule = np.where(odd | fine, -1, 0)
+    if not odd.any():
+        return pd.DataFrame(
+            {
+                "value": coded(np.where(fine, codes, -1), pd.Index(distinct, dtype=object), texts.index),
+                "rule": column(rule, ["wrong_checksum"], texts.index),
+            }
+        )
+    rest = parse_by_kind(
+        column(np.where(odd, codes, -1), distinct, texts.index), numeric, parse_student_number
+    )
+    mended, numbers = factor(rest["value"])
+    broken, rules = factor(rest["rule"])
+    value = np.where(fine, codes, np.where(mended < 0, -1, mended + len(distinct)))
+    rule = np.where(broken >= 0, broken + 1, rule)
+    return pd.DataFrame(
+        {
+            "value": column(value, np.append(distinct, numbers), texts.index),
+            "rule": column(rule, ["wrong_checksum", *rules], texts.index),
+        }
+    )
 
 
 def _well_formed(texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from cobench.ingest.columns import (
     column,
     constant,
     factor,
-    is_value,
+    is_one_of,
     joint,
     map_names,
     or_else,
@@ -136,9 +136,10 @@ def _link_children(ctx: Context, names: pd.Series, place: pd.DataFrame) -> tuple
     """
     children = _explode(names, split_children)
     found = _link(ctx, children, place)
-    failed = (found["rule"] == "unknown_student").to_numpy()
-    spaced = names[is_value(names, lambda text: bool(split_at_blanks(text)))]
-    spaced = spaced[spaced.index.isin(children["rid"].to_numpy()[failed])]
+    spaced = _spaced(names)
+    spaced = spaced[
+        spaced.index.isin(children["rid"].to_numpy()[is_one_of(found["rule"], ["unknown_student"])])
+    ]
     if len(spaced):
         again = _explode(spaced, split_at_blanks)
         again_found = _link(ctx, again, place)
@@ -155,6 +156,13 @@ def _link_children(ctx: Context, names: pd.Series, place: pd.DataFrame) -> tuple
     return joined[["rid", "student"]].iloc[order].reset_index(drop=True), pd.DataFrame(
         {"rule": rule, "by": by}
     )
+
+
+def _spaced(names: pd.Series) -> pd.Series:
+    """Cells that may name several children with blanks between them."""
+    codes, distinct = factor(names)
+    parts = map_names(distinct, split_at_blanks, lambda _: ())
+    return names[np.array([*map(bool, parts), False])[codes]]
 
 
 def _first_of(values: pd.Series, at: np.ndarray, index: pd.Index) -> pd.Series:

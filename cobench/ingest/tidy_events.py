@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cobench.ingest.batches import Batch, decode_levels
-from cobench.ingest.columns import column, constant, factor, joint, map_names, or_else, recode, where
+from cobench.ingest.columns import column, constant, factor, joint, name_keys, or_else, recode, where
 from cobench.ingest.context import (
     Context,
     is_whole_school,
@@ -139,9 +139,8 @@ def tidy_attendance(batch: Batch, ctx: Context, events: pd.DataFrame) -> Tidy:
     term = or_else(when["value"], ctx.term.id)
     classes = listed_classes(ctx, term, school["value"], cells["class"])
     place = pd.DataFrame({"term": term, "school": school["value"], "class_id": classes["value"]})
-    codes, names = factor(cells["student_name"])
     rows = place.assign(
-        name_key=column(codes, map_names(names, name_key, str), cells.index),
+        name_key=name_keys(cells["student_name"]),
         date=named["date"],
         topic=named["topic"],
         kind=constant(batch.source.event_kind, cells.index),

@@ -8,7 +8,7 @@ import pandas as pd
 
 from cobench.errors import CobenchError, DuplicateStudentError
 from cobench.ingest.batches import Batch, decode_levels
-from cobench.ingest.columns import column, constant, factor, is_value, map_names, recode, stack_frames, where
+from cobench.ingest.columns import constant, is_one_of, name_keys, recode, stack_frames, where
 from cobench.ingest.context import (
     Context,
     class_ids,
@@ -25,7 +25,6 @@ from cobench.ingest.linkage import match_report
 from cobench.ingest.parse import parse_column, parse_month, parse_student_numbers
 from cobench.ingest.quarantine import Tidy, faults, first_faults
 from cobench.ingest.readers import NUMBER
-from cobench.ingest.text import name_key
 from cobench.study import Term
 
 _PERSON = ["name_key", "sex", "birth_month"]
@@ -35,7 +34,7 @@ _ACTIVE = ("enrolled", "transferred_in")
 
 def blank(texts: pd.Series) -> pd.Series:
     """Rule ``blank_required`` where a text is blank."""
-    return where(is_value(texts, lambda text: text == ""), "blank_required", texts.index)
+    return where(is_one_of(texts, [""]), "blank_required", texts.index)
 
 
 def cell_faults(column: str, rules: pd.Series, accepted: pd.Index) -> pd.DataFrame:
@@ -148,11 +147,10 @@ def _without_repeats(good: pd.DataFrame) -> tuple[pd.DataFrame, pd.Index]:
 def _roster_rows(batch: Batch, term: Term) -> pd.DataFrame:
     """Place, name and labels of each roster row, enrolled for the whole term."""
     cells = batch.cells
-    codes, names = factor(cells["student_name"])
     enrolled = constant("enrolled", cells.index)
     return cells[["file", "sheet", "row"]].assign(
         name=cells["student_name"],
-        name_key=column(codes, map_names(names, name_key, str), cells.index),
+        name_key=name_keys(cells["student_name"]),
         sex=_labelled(batch, "sex"),
         boarding=_labelled(batch, "boarding"),
         status=decode_levels(batch, "status") if "status" in cells else enrolled,
@@ -229,7 +227,7 @@ def tidy_memberships(batch: Batch, ctx: Context) -> Tidy:
             "term": term,
             "school": school["value"],
             "class_id": classes["value"],
-            "name_key": recode(cells["student_name"], name_key),
+            "name_key": name_keys(cells["student_name"]),
         }
     )
     found = link_rows(ctx, rows, cells.get("student_number"))

@@ -10,11 +10,10 @@ from cobench.ingest.batches import Batch
 from cobench.ingest.columns import (
     column,
     constant,
-    factor,
     is_value,
     joint,
-    map_names,
     missing,
+    name_keys,
     recode,
     stack_frames,
     where,
@@ -23,7 +22,7 @@ from cobench.ingest.context import Context, link_rows, listed_classes, no_values
 from cobench.ingest.linkage import match_report
 from cobench.ingest.parse import Parsed, parse_column, parse_mark, parse_time
 from cobench.ingest.quarantine import Tidy, faults, first_faults
-from cobench.ingest.text import clean_text, name_key
+from cobench.ingest.text import clean_text
 from cobench.ingest.tidy_people import blank, cell_faults, row_school
 
 _RESULT = ["measure", "value", "level", "missing_reason"]
@@ -39,13 +38,12 @@ def tidy_outcomes(batch: Batch, ctx: Context) -> Tidy:
     term = constant(ctx.term.id, cells.index)
     school = row_school(batch, ctx.school_codes)
     classes = listed_classes(ctx, term, school["value"], cells["class"])
-    codes, names = factor(cells["student_name"])
     rows = pd.DataFrame(
         {
             "term": term,
             "school": school["value"],
             "class_id": classes["value"],
-            "name_key": column(codes, map_names(names, name_key, str), cells.index),
+            "name_key": name_keys(cells["student_name"]),
         }
     )
     found = link_rows(ctx, rows, cells.get("student_number"))
@@ -194,4 +192,4 @@ def _class_of(batch: Batch, ctx: Context, place: pd.DataFrame, linkage: str) -> 
 def _child_of(batch: Batch, ctx: Context, place: pd.DataFrame, linkage: str) -> pd.DataFrame:
     if linkage != "student" or "student_name" not in batch.cells:
         return pd.DataFrame({"student": no_values(place.index), "by": no_values(place.index)})
-    return link_rows(ctx, place.assign(name_key=recode(batch.cells["student_name"], name_key)))
+    return link_rows(ctx, place.assign(name_key=name_keys(batch.cells["student_name"])))

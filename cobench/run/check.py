@@ -10,7 +10,7 @@ from cobench.monitor.standards import chosen_standards, conflicts
 from cobench.run.evaluate import ANY_SCHOOL, plan
 from cobench.run.plan import check_plan
 from cobench.study import Study
-from cobench.workbench.prepare import raw_files
+from cobench.workbench.prepare import raw_paths
 
 
 def check_term(study: Study, term_id: str) -> list[Text]:
@@ -54,7 +54,7 @@ def check_term(study: Study, term_id: str) -> list[Text]:
     lines.append(Text("笔记本与参数：可用", "notebooks and parameters: fine"))
     load_key(study.id, study.root)
     lines.append(Text("假名密钥：可用", "pseudonym key: fine"))
-    files = raw_files(study, term_id)
+    files = raw_paths(study, term_id)
     if not files:
         raise RunError(en=f"no raw files in data/raw/{term_id}", zh=f"data/raw/{term_id} 中没有原始文件")
     lines.append(Text(f"原始文件：{len(files)} 个", f"raw files: {len(files)}"))

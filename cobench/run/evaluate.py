@@ -12,6 +12,7 @@ from rich.console import Console
 from cobench.declared import Text
 from cobench.errors import ParameterError
 from cobench.ingest.identities import load_names
+from cobench.lock import writing
 from cobench.new_study import bundled
 from cobench.release import ledger, scan_html
 from cobench.release.identifiers import Roster
@@ -51,6 +52,21 @@ def evaluate_term(
     wanted = tuple(languages or study.languages)
     console = console or Console()
     check_plan(plan(study, term_id, wanted, {ANY_SCHOOL: Text(ANY_SCHOOL, ANY_SCHOOL)}))
+    # Held until the reports are published: a second run would mix its pages with these.
+    with writing(study.root):
+        return _evaluate(study, term_id, wanted, only, school, jobs, console, language)
+
+
+def _evaluate(
+    study: Study,
+    term_id: str,
+    wanted: tuple[str, ...],
+    only: Sequence[str],
+    school: str | None,
+    jobs: int,
+    console: Console,
+    language: str,
+) -> RunResult:
     with StepLine(console=console, language=language) as steps:
         bring_up_to_date(study, term_id, jobs=jobs, on_progress=steps)
     desk = Desk(study, study.term(term_id), study.languages[0])

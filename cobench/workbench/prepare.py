@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from functools import cache
 from pathlib import Path
 
-import cobench
 from cobench import stage, store
 from cobench.errors import StageMissingError
-from cobench.ingest.identities import key_id, load_key
-from cobench.ingest.ingest import ingest_term
+from cobench.ingest.identities import load_key
+from cobench.ingest.ingest import ingest_terms
+from cobench.lock import writing
 from cobench.study import Study
 
 
@@ -20,66 +17,35 @@ def bring_up_to_date(
 ) -> None:
     """Ingest what changed of all terms up to ``term_id`` and compute its stage if needed.
 
+    Where all is up to date nothing is locked or written, so that any number of readers may ask at once.
+
     Raises
     ------
     StageMissingError
         When the term has no raw files.
+    StudyLockedError
+        When there is something to do and another process writes.
     CobenchError
         Whatever ingest or the study file finds wrong; nothing half-read is stored.
     """
-    if not raw_files(study, term_id):
+    if not raw_paths(study, term_id):
         raise StageMissingError(
             en=f"no raw files of term {term_id} in data/raw/{term_id}; put the schools' files there",
             zh=f"data/raw/{term_id} 中没有学期 {term_id} 的原始文件；请将各校文件放入该文件夹",
         )
     key = load_key(study.id, study.root)
-    terms = [term.id for term in study.terms_until(term_id) if raw_files(study, term.id)]
-    wanted = {each: delivery_key(study, each, key) for each in terms}
-    changed = [each for each in terms if _ingested_key(study, each) != wanted[each]]
-    for done, each in enumerate(changed):
-        on_progress("ingest", done, len(changed))
-        ingest_term(study, each, key=key)
-        store.write_json(_receipt(study, each), {"key": wanted[each]})
-    stage.prepare(study, term_id, jobs=jobs, on_progress=on_progress)
+    terms = [term.id for term in study.terms_until(term_id) if raw_paths(study, term.id)]
+    ingest_terms(study, terms, key=key, jobs=jobs, on_progress=on_progress)
+    if store.stage_key(study, term_id) != stage.current_key(study):
+        with writing(study.root):
+            stage.prepare(study, term_id, jobs=jobs, on_progress=on_progress)
 
 
-def raw_files(study: Study, term_id: str) -> dict[str, str]:
-    """sha256 of every raw file of a term by path relative to the study."""
+def raw_paths(study: Study, term_id: str) -> list[Path]:
+    """Every raw file of a term."""
     folder = study.root / "data" / "raw" / term_id
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not _hidden(path))
-    return {path.relative_to(study.root).as_posix(): store.file_hash(path) for path in paths}
-
-
-def delivery_key(study: Study, term_id: str, key: bytes) -> str:
-    """Hash of all that the tables of one delivery depend on: files, study file, code books, key, code."""
-    books = {
-        each.codebook: store.file_hash(study.root / each.codebook) for each in study.instruments.values()
-    }
-    parts = [
-        raw_files(study, term_id),
-        store.file_hash(study.root / "study.toml"),
-        books,
-        key_id(key),
-        _ingest_code(),
-    ]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-@cache
-def _ingest_code() -> str:
-    root = Path(cobench.__file__).parent
-    paths = [*sorted((root / "ingest").glob("*.py")), root / "tables.py", root / "store.py"]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not _hidden(path))
 
 
 def _hidden(path: Path) -> bool:
     return path.name.startswith((".", "~$"))
-
-
-def _receipt(study: Study, term_id: str) -> Path:
-    return store.processed_dir(study) / "receipts" / f"{term_id}.json"
-
-
-def _ingested_key(study: Study, term_id: str) -> str | None:
-    path = _receipt(study, term_id)
-    return json.loads(path.read_text(encoding="utf-8"))["key"] if path.exists() else None

@@ -1,0 +1,122 @@
+"""The stored rows that a panel rests on, read so that a whole district's fit into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cobench import store
+from cobench.study import Study, Term
+from cobench.tables import DTYPES, TABLES
+
+_CODES = pa.dictionary(pa.int32(), pa.string())
+
+
+def read_panel_frames(study: Study, term: Term) -> tuple[dict[str, pd.DataFrame], pa.Array]:
+    """What :func:`cobench.panel.build_panel` needs of the stored tables (without ``scores``).
+
+    Of earlier terms these are the rows that exposure, history and baselines rest on, no others.
+
+    Returns
+    -------
+    dict of DataFrame
+        By table; texts are categories, students whole numbers.
+    pyarrow.Array
+        The pseudonym of each number.
+    """
+    until = [each.id for each in study.terms_until(term.id)]
+    measured = [each for each in (term.id, term.baseline) if each is not None]
+    held = {
+        "students": store.read_codes(study, "students", [term.id]),
+        "enrolments": store.read_codes(study, "enrolments", measured),
+        "silent": _silent_seats(study, [each for each in until[:-1] if each not in measured], until[:-1]),
+        "memberships": store.read_codes(study, "memberships", [term.id]),
+        "outcomes": store.read_codes(study, "outcomes", measured),
+        **{name: store.read_codes(study, name, until) for name in ("contacts", "attendance")},
+    }
+    chunks = [_codes(table["student"]) for table in held.values()]
+    unified = pa.chunked_array(
+        [part for chunk in chunks for part in chunk.chunks], _CODES
+    ).unify_dictionaries()
+    names, frames, start = unified.chunk(0).dictionary, {}, 0
+    for (name, table), chunk in zip(held.items(), chunks, strict=True):
+        own = unified.chunks[start : start + chunk.num_chunks]
+        start += chunk.num_chunks
+        students = np.concatenate([each.indices.fill_null(-1).to_numpy() for each in own]) if own else []
+        frame = _frame(name, table.drop_columns("student")).assign(
+            student=np.asarray(students, dtype=np.int64)
+        )
+        frames[name] = frame[frame["student"] >= 0] if (frame["student"] < 0).any() else frame
+    silent = frames.pop("silent")
+    if len(silent):
+        frames["enrolments"] = pd.concat([frames["enrolments"].astype("object"), silent.astype("object")])
+        frames["enrolments"] = (
+            frames["enrolments"].astype({"student": "int64", "grade": "Int64"}).infer_objects()
+        )
+    for name in ("events", "logs"):
+        frames[name] = _frame(name, store.read_codes(study, name, until))
+    return frames, names
+
+
+def with_codes(
+    frames: Mapping[str, pd.DataFrame], names: pa.Array | None
+) -> tuple[dict[str, pd.DataFrame], pa.Array]:
+    """Frames with whole numbers for students, the same for the same child, and the pseudonym of each number.
+
+    Rows without a child are left out: nothing of the panel rests on them. Frames whose students are numbers into
+    ``names`` already stay as they are.
+    """
+    open_frames = {
+        name: frame[frame["student"].notna()]
+        for name, frame in frames.items()
+        if "student" in frame
+        and not (names is not None and pd.api.types.is_integer_dtype(frame["student"].dtype))
+    }
+    known = [] if names is None else [pa.DictionaryArray.from_arrays(pa.array([], pa.int32()), names)]
+    parts = [*known, *(_whole(frame["student"]) for frame in open_frames.values())]
+    unified = pa.chunked_array(parts, _CODES).unify_dictionaries()
+    numbered = {
+        name: frame.assign(student=chunk.indices.to_numpy().astype(np.int64))
+        for (name, frame), chunk in zip(open_frames.items(), unified.chunks[len(known) :], strict=True)
+    }
+    return {**frames, **numbered}, unified.chunk(0).dictionary
+
+
+def _whole(students: pd.Series) -> pa.DictionaryArray:
+    array = pa.array(students.astype("str").to_numpy(dtype=object), pa.string())
+    return array.dictionary_encode()
+
+
+def _codes(students: pa.Array | pa.ChunkedArray) -> pa.ChunkedArray:
+    column = students if isinstance(students, pa.ChunkedArray) else pa.chunked_array([students])
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    return column if column.type == _CODES else column.cast(_CODES)
+
+
+def _frame(name: str, table: pa.Table) -> pd.DataFrame:
+    frame = table.unify_dictionaries().to_pandas(split_blocks=True)
+    kinds = TABLES["enrolments" if name == "silent" else name].columns
+    return frame.astype({each: DTYPES[kinds[each]] for each in frame if kinds[each] not in ("text", "float")})
+
+
+def _silent_seats(study: Study, terms: list[str], earlier: list[str]) -> pa.Table:
+    """Enrolments of ``terms`` in classes of which some treatment's log never came."""
+    columns = ["class_id", "term"]
+    held = store.read_codes(study, "enrolments", earlier, columns=columns).unify_dictionaries()
+    listed = held.group_by(columns).aggregate([])
+    listed = pd.MultiIndex.from_frame(listed.to_pandas().astype("object"))
+    logs = store.read_codes(study, "logs", earlier).to_pandas().astype("object")
+    silent = np.zeros(len(listed), dtype=bool)
+    for treatment in study.treatments.values():
+        arrived = logs.loc[logs["table"] == treatment.from_, columns]
+        silent |= ~listed.isin(pd.MultiIndex.from_frame(arrived))
+    classes = pa.array(sorted(set(listed[silent].get_level_values(0))), pa.string())
+    if len(classes) == 0:
+        return store.read_codes(study, "enrolments", [])
+    seats = store.read_codes(study, "enrolments", terms)
+    return seats.filter(pc.is_in(seats["class_id"].cast(pa.string()), classes))
