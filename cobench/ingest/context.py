@@ -12,8 +12,8 @@ import pandas as pd
 
 from cobench.ingest import free_text, linkage
 from cobench.ingest.columns import column, factor, is_value, joint, missing, recode, stack_frames
-from cobench.ingest.identities import pseudonyms
 from cobench.ingest.parse import Window, parse_by_kind, parse_class, parse_date, parse_student_numbers
+from cobench.ingest.persons import Persons, load_persons
 from cobench.ingest.readers import NUMBER
 from cobench.ingest.text import clean_text, name_key
 from cobench.study import Study, Term
@@ -37,6 +37,8 @@ class Context:
         the term ask for it.
     earlier_roster : callable, optional
         Gives the roster of earlier deliveries.
+    persons : Persons, optional
+        Aliases and withdrawn children; read from ``private/`` where absent.
     """
 
     study: Study
@@ -46,6 +48,11 @@ class Context:
     roster: pd.DataFrame
     stored: Mapping[str, pd.DataFrame]
     earlier_roster: Callable[[], pd.DataFrame] | None = None
+    persons: Persons = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.persons is None:
+            object.__setattr__(self, "persons", load_persons(self.study, self.key))
 
     @cached_property
     def stages(self) -> dict[str, str]:
@@ -115,7 +122,7 @@ class Context:
         """A text of a school (of any, where it is unknown) without names and numbers, and whether it held any."""
         places = [school] if school is not None else list(self._short_names)
         own = [self._short_names[each] for each in places if each in self._short_names]
-        return free_text.redact(text, [self._long_names, *own])
+        return free_text.redact(text, [self._long_names, *own, self.persons.withdrawn])
 
     @cached_property
     def window(self) -> Window:
@@ -274,14 +281,24 @@ def redact(ctx: Context, texts: pd.Series, school: pd.Series) -> tuple[pd.Series
 def link_rows(ctx: Context, rows: pd.DataFrame, numbers: pd.Series | None = None) -> pd.DataFrame:
     """Link rows (``term, school, class_id, name_key``) to the roster; see :func:`cobench.ingest.linkage.link`.
 
-    ``numbers`` are student numbers as typed; those of children on the roster come before names.
+    ``numbers`` are student numbers as typed; those of children on the roster, or another number of one of them,
+    come before names. Rows of withdrawn children break ``consent_withdrawn``.
     """
     index = ctx.index_of(rows["term"])
     if numbers is None:
-        return linkage.link(rows, index)
+        return ctx.persons.withdrawn.marked(rows, linkage.link(rows, index), None)
     typed = parse_student_numbers(numbers, np.zeros(len(numbers), dtype=bool))["value"]
-    students = pseudonyms(ctx.key, ctx.study.id, "student", typed)
-    return linkage.link(rows, index, _listed(ctx, students))
+    students = _listed(ctx, ctx.persons.students(typed))
+    found = linkage.link(rows, index, students, _is_alias(ctx, typed))
+    return ctx.persons.withdrawn.marked(rows, found, typed)
+
+
+def _is_alias(ctx: Context, typed: pd.Series) -> np.ndarray | None:
+    """Rows whose number the roster doesn't hold, though it may be one of a child on it."""
+    if not ctx.persons.first:
+        return None
+    listed = set(factor(ctx.roster["student_number"])[1])
+    return is_value(typed, lambda number: number in ctx.persons.first and number not in listed)
 
 
 def _listed(ctx: Context, students: pd.Series) -> pd.Series:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterable
 from functools import cache
 from importlib.resources import files
+from typing import Protocol
 
 from cobench.ingest.numbers import identifying_numbers
 from cobench.ingest.text import clean_text, name_key
@@ -21,6 +22,13 @@ _PERSON_AFTER = re.compile(
 _PERSON_BEFORE = re.compile("(?:学生|同学|孩子|儿子|女儿|姓名|名叫|叫|是)[:：]?$")
 _BOUNDARY = re.compile(r"[^\w]")
 _SHORT = 4
+
+
+class Finder(Protocol):
+    """Knows where names stand in a text."""
+
+    def places(self, text: str) -> list[tuple[int, int]]:
+        """Start and end of each name."""
 
 
 class Names:
@@ -74,7 +82,7 @@ def plain(text: str) -> str:
     return _INVISIBLE.sub("", clean_text(_INVISIBLE.sub("", text)))
 
 
-def redact(text: str, names: Collection[Names] = ()) -> tuple[str, bool]:
+def redact(text: str, names: Collection[Finder] = ()) -> tuple[str, bool]:
     """A text, cleaned, with :data:`MASK` in place of names and of numbers that identify a person; whether any was there."""
     text = plain(text)
     places = list(identifying_numbers(text))

@@ -19,7 +19,7 @@ from cobench.ingest.context import (
     redact,
     terms_of,
 )
-from cobench.ingest.linkage import match_report
+from cobench.ingest.linkage import match_report, match_traits, months
 from cobench.ingest.parse import BLANK, parse_column, parse_date, parse_minutes
 from cobench.ingest.quarantine import Tidy, faults, first_faults
 from cobench.ingest.readers import TEXT
@@ -175,6 +175,16 @@ def tidy_attendance(batch: Batch, ctx: Context, events: pd.DataFrame) -> Tidy:
         faults((rid, "student_name", "duplicate") for rid in repeated),
         cell_faults("minutes", minutes["rule"], pd.Index(good["rid"])),
         match_report(place.assign(by=found["by"]), "attendance", "parent"),
+        match_traits(
+            place.assign(by=found["by"]),
+            "attendance",
+            "parent",
+            {
+                "grade": classes["grade"],
+                "month": months(named["date"]),
+                "present": decode_levels(batch, "present"),
+            },
+        ),
     )
 
 
