@@ -78,8 +78,8 @@ def ingest(term: TermArgument = "", study: StudyOption = HERE) -> None:
     """Read a term's raw files into tables; say what came in and what was put aside. 读入原始文件。"""
     from rich.console import Console
 
-    from cobench.ingest.identities import load_key
     from cobench.ingest.ingest import ingest_term
+    from cobench.ingest.keys import study_key
     from cobench.run.progress import ui_language
     from cobench.run.school_quality import hand_out
     from cobench.run.steps import StepLine
@@ -88,7 +88,7 @@ def ingest(term: TermArgument = "", study: StudyOption = HERE) -> None:
     opened, term_id = _open(study, term)
     speak = ui_language()
     with StepLine(console=Console(), language=speak) as steps:
-        result = ingest_term(opened, term_id, key=load_key(opened.id, opened.root), on_progress=steps)
+        result = ingest_term(opened, term_id, key=study_key(opened), on_progress=steps)
     if not result.changed:
         same = ("文件与上次读入时相同，无需更新", "no file has changed since they were read: nothing to do")
         print(same[0] if speak == "zh" else same[1])
@@ -133,14 +133,14 @@ def check(term: TermArgument = "", study: StudyOption = HERE) -> None:
 @app.command()
 def doctor(study: StudyOption = HERE) -> None:
     """Can this machine run the study: font, key, kernel, files, disk. 检查运行环境。"""
-    from cobench.ingest.identities import load_key
+    from cobench.ingest.keys import study_key
     from cobench.run.doctor import checks
     from cobench.run.progress import ui_language
     from cobench.study import find_study, load_study
 
     speak = ui_language()
     opened = load_study(find_study(study))
-    found = checks(opened, key=lambda each: load_key(each.id, each.root))
+    found = checks(opened, key=study_key)
     for name, fine, message in found:
         print(f"{'✓' if fine else '✗'} {name[speak]}: {message[speak]}")
     raise typer.Exit(0 if all(fine for _, fine, _ in found) else 1)
@@ -156,14 +156,71 @@ def new(folder: Annotated[Path, typer.Argument(help="Folder to make. 新建的�
 
 
 @app.command()
-def key(study: StudyOption = HERE) -> None:
-    """Make the study's pseudonym key, outside the study folder, if there is none. 生成假名密钥。"""
-    from cobench.ingest.identities import ensure_key
+def key(
+    study: StudyOption = HERE,
+    backup: Annotated[Path | None, typer.Option("--backup", help="Copy it to this new file. 备份。")] = None,
+    restore: Annotated[Path | None, typer.Option("--restore", help="Take it from a copy. 恢复。")] = None,
+    rotate: Annotated[
+        bool, typer.Option("--rotate", help="A new key; every pseudonym changes, no estimate. 更换。")
+    ] = False,
+) -> None:
+    """Make the study's pseudonym key if there is none; copy, bring back or replace it. 假名密钥。"""
+    from cobench.ingest import identities, keys
     from cobench.run.progress import ui_language
     from cobench.study import find_study, load_study
 
     opened = load_study(find_study(study))
-    print(ensure_key(opened.id, opened.root)[ui_language()])
+    if restore is not None:
+        said = keys.restore_key(opened, restore)
+    elif backup is not None:
+        said = keys.backup_key(opened, backup)
+    elif rotate:
+        said = keys.rotate_key(opened).told()
+    else:
+        said = identities.ensure_key(opened.id, opened.root)
+    print(said[ui_language()])
+
+
+@app.command()
+def forget(
+    student: Annotated[
+        str, typer.Argument(help="Number or pseudonym; asked for if absent. 学籍号或假名。")
+    ] = "",
+    study: StudyOption = HERE,
+    keep_out: Annotated[
+        bool, typer.Option("--keep-out", help="Also if not in the data yet. 尚未进入数据也登记。")
+    ] = False,
+) -> None:
+    """Take a child out for good: consent withdrawn. The number is best asked for or piped in. 撤回同意，删除一名学生。"""
+    from datetime import date
+
+    from cobench.ingest.forget import forget_student
+    from cobench.run.progress import ui_language
+    from cobench.study import find_study, load_study
+
+    opened = load_study(find_study(study))
+    asked = "学籍号（不显示）" if ui_language() == "zh" else "student number (not shown)"
+    typed = student or (typer.prompt(asked, hide_input=True) if sys.stdin.isatty() else sys.stdin.readline())
+    print(forget_student(opened, typed, date.today(), keep_out=keep_out).told(opened)[ui_language()])
+
+
+@app.command()
+def aliases(
+    study: StudyOption = HERE,
+    declare: Annotated[
+        Path | None, typer.Option("--declare", help="File with 原学籍号, 现学籍号. 学籍号变更表。")
+    ] = None,
+) -> None:
+    """Numbers that may be one child's (L or J became G), to be confirmed; or declare them. 学籍号变更。"""
+    from datetime import date
+
+    from cobench.ingest.declare import declare_aliases, list_proposals
+    from cobench.run.progress import ui_language
+    from cobench.study import find_study, load_study
+
+    opened = load_study(find_study(study))
+    said = list_proposals(opened) if declare is None else declare_aliases(opened, declare, date.today())
+    print(said[ui_language()])
 
 
 @app.command()

@@ -36,6 +36,14 @@ class KeyMissingError(CobenchError):
     """The pseudonym key is absent, too short, inside the study, or readable by others."""
 
 
+class KeyMismatchError(CobenchError):
+    """A pseudonym key that isn't the one the stored tables were made with, or that would replace another."""
+
+
+class ForgetError(CobenchError):
+    """A child that can't be forgotten as asked."""
+
+
 class UnreadableFileError(CobenchError):
     """A raw file that can't be decoded or opened."""
 

@@ -71,12 +71,15 @@ class Delivery:
         Staged names of its private files by their place below ``private/``.
     earlier : str
         Hash of what earlier deliveries held, where a part looked at it.
+    key_id : str
+        Which pseudonym key it was made with.
     """
 
     key: str = ""
     parts: dict[str, Part] = field(default_factory=dict)
     private: dict[str, str] = field(default_factory=dict)
     earlier: str = ""
+    key_id: str = ""
 
 
 def processed_dir(study: Study) -> Path:
@@ -126,7 +129,7 @@ def write_part(study: Study, frames: Mapping[str, pd.DataFrame]) -> dict[str, di
         else:
             table = pa.Table.from_pandas(frame.reset_index(drop=True), preserve_index=False)
         for term, rows in _by_term(name, table):
-            path = _write_parquet(study, f"{name}/term={term}", rows)
+            path = write_parquet(study, f"{name}/term={term}", rows)
             written.setdefault(name, {})[term] = {"file": path, "rows": rows.num_rows}
     return written
 
@@ -145,6 +148,7 @@ def commit(study: Study, made: Mapping[str, Delivery]) -> None:
                 "key": each.key,
                 "private": each.private,
                 "earlier": each.earlier,
+                "key_id": each.key_id,
                 "parts": {part: vars(of) | {"cells": list(of.cells)} for part, of in each.parts.items()},
             }
             for name, each in held.items()
@@ -170,6 +174,7 @@ def read_deliveries(study: Study) -> dict[str, Delivery]:
             {part: Part(**(of | {"cells": tuple(of["cells"])})) for part, of in each["parts"].items()},
             each["private"],
             each["earlier"],
+            each.get("key_id", ""),
         )
         for name, each in content["deliveries"].items()
     }
@@ -384,7 +389,8 @@ def _by_term(name: str, table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
         yield str(term), table if len(found) == 1 else table.filter(pc.equal(terms, term))
 
 
-def _write_parquet(study: Study, folder: str, table: pa.Table) -> str:
+def write_parquet(study: Study, folder: str, table: pa.Table) -> str:
+    """Write a table below ``data/processed/<folder>``, named by its content; its path, to count once committed."""
     target = processed_dir(study) / folder
     with storing():
         target.mkdir(parents=True, exist_ok=True)

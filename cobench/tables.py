@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -248,13 +249,24 @@ def _cast(column: pd.Series, kind: str) -> pd.Series:
 def _arrow(column: pd.Series, kind: str) -> pa.Array:
     if not isinstance(column.dtype, pd.CategoricalDtype):
         return pa.array(_cast(column, kind), type=_ARROW[kind], from_pandas=True)
-    values = pd.Series(column.cat.categories.to_numpy(dtype=object))
+    # Values that no row holds (any more) would still be written, and may be names.
+    used, codes = _used(column.cat.codes.to_numpy(), len(column.cat.categories))
+    values = pd.Series(column.cat.categories.to_numpy(dtype=object)[used])
     distinct = pa.array(_cast(values, kind), type=_ARROW[kind], from_pandas=True)
-    codes = column.cat.codes.to_numpy()
     indices = pa.array(codes, pa.int32(), mask=codes < 0)
     if kind == "text" and len(distinct) < max(1000, len(column) // 8):
         return pa.DictionaryArray.from_arrays(indices, distinct)
     return distinct.take(indices)
+
+
+def _used(codes: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Codes that stand in some row, in order, and the rows' codes into these."""
+    held = np.zeros(n + 1, dtype=bool)
+    held[codes] = True
+    used = np.flatnonzero(held[:-1])
+    place = np.full(n + 1, -1, dtype=np.int32)
+    place[used] = np.arange(len(used))
+    return used, place[codes]
 
 
 def _empty(index: pd.Index, kind: str) -> pd.Series:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from cobench.errors import ConservationError
-from cobench.tables import TABLES, conform, empty
+from cobench.tables import TABLES, conform, empty, to_arrow
 
 DTYPES = {
     "text": "str",
@@ -103,3 +103,11 @@ def test_rows_of_a_table_without_key_may_be_alike():
 def test_a_date_that_is_none_is_refused_not_lost():
     with pytest.raises(ValueError, match="2月30日"):
         conform("contacts", pd.DataFrame({"student": ["a"], "term": ["t1"], "date": ["2月30日"]}))
+
+
+def test_a_value_that_no_row_holds_is_not_written_with_the_column():
+    held = pd.Series(["a", "b", "c", None], dtype="category")[[0, 2, 3]]
+    arrow = to_arrow("events", pd.DataFrame({"event": ["1", "2", "3"], "topic": held.reset_index(drop=True)}))
+    topic = arrow["topic"]
+    assert topic.to_pylist() == ["a", "c", None]
+    assert topic.chunk(0).dictionary.to_pylist() == ["a", "c"]

@@ -11,15 +11,14 @@ from functools import cache, cached_property, partial
 import numpy as np
 import pandas as pd
 
-from cobench.ingest import linkage
-from cobench.ingest.columns import column, factor, is_value, joint, map_names, missing, recode, stack_frames
-from cobench.ingest.identities import pseudonyms
+from cobench.ingest import free_text, linkage
+from cobench.ingest.columns import column, factor, is_value, joint, missing, recode, stack_frames
 from cobench.ingest.parse import Window, parse_by_kind, parse_class, parse_date, parse_student_numbers
+from cobench.ingest.persons import Persons, load_persons
 from cobench.ingest.readers import NUMBER
 from cobench.ingest.text import clean_text, name_key
 from cobench.study import Study, Term
 
-_LONG_NUMBER = re.compile(r"[GJL]?\d{6,}[0-9Xx]?")
 _LISTED = re.compile("[、,;/|]")
 _WHOLE_SCHOOL = ("", "全校", "全园", "全体", "全校家长", "全体家长", "各班")
 
@@ -40,6 +39,8 @@ class Context:
         the term ask for it.
     earlier_roster : callable, optional
         Gives the roster of earlier deliveries.
+    persons : Persons, optional
+        Aliases and withdrawn children; read from ``private/`` where absent.
     """
 
     study: Study
@@ -49,6 +50,11 @@ class Context:
     roster: pd.DataFrame
     stored: Mapping[str, pd.DataFrame]
     earlier_roster: Callable[[], pd.DataFrame] | None = None
+    persons: Persons = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.persons is None:
+            object.__setattr__(self, "persons", load_persons(self.study, self.key))
 
     @cached_property
     def stages(self) -> dict[str, str]:
@@ -99,10 +105,26 @@ class Context:
         return self._classes if self.earlier_roster is None else _classes(self.whole_roster)
 
     @cached_property
-    def names(self) -> frozenset[str]:
-        """Name keys of all children of the delivery's roster."""
-        own = self.roster.loc[self.roster["term"] == self.term.id, "name"]
-        return frozenset(name for name in map_names(factor(own)[1], name_key, str) if len(name) > 1)
+    def _long_names(self) -> free_text.Names:
+        """Names of three characters or more of the delivery's roster."""
+        names = factor(self.roster["name"])[1]
+        return free_text.Names(name for name in names if len(name) > 2)
+
+    @cached_property
+    def _short_names(self) -> dict[str, free_text.Names]:
+        """Names of two characters, by school."""
+        distinct, _ = _distinct(self.roster["school"], self.roster["name"])
+        by_school: dict[str, list[str]] = {}
+        for school, name in distinct:
+            if len(name_key(name)) == 2:
+                by_school.setdefault(school, []).append(name)
+        return {school: free_text.Names(names) for school, names in by_school.items()}
+
+    def redacted(self, text: str, school: str | None) -> tuple[str, bool]:
+        """A text of a school (of any, where it is unknown) without names and numbers, and whether it held any."""
+        places = [school] if school is not None else list(self._short_names)
+        own = [self._short_names[each] for each in places if each in self._short_names]
+        return free_text.redact(text, [self._long_names, *own, self.persons.withdrawn])
 
     @cached_property
     def window(self) -> Window:
@@ -245,40 +267,41 @@ def _term_of(ctx: Context, day: date | None) -> tuple[str | None, str | None]:
     return None, "date_outside_term"
 
 
-def redact(ctx: Context, texts: pd.Series) -> tuple[pd.Series, pd.Series]:
-    """Texts without children's names and long numbers, and which of them held any.
+def redact(ctx: Context, texts: pd.Series, school: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Texts without children's names and numbers of persons, and which of them held any.
 
-    Free text that is stored (topics, grounds of a category) may name a child.
+    Free text that is stored (topics, grounds of a category) may name a child. Names of three characters and more
+    are looked for on the rosters of all schools, those of two only on the school's own: of a district's million
+    names, one has nearly every pair of characters.
     """
-    lengths = sorted({len(name) for name in ctx.names}, reverse=True)
-    codes, distinct = factor(texts)
-    plain = [clean_text(text) for text in distinct]
-    cleaned = [_without_names(text, ctx.names, lengths) for text in plain]
-    held = np.array([*(a != b for a, b in zip(plain, cleaned, strict=True)), False], dtype=bool)
-    return column(codes, cleaned, texts.index), pd.Series(held[codes], index=texts.index)
-
-
-def _without_names(text: str, names: frozenset[str], lengths: list[int]) -> str:
-    text = _LONG_NUMBER.sub("＊", text)
-    compared = text.replace("·", "")
-    for length in lengths:
-        for start in range(len(compared) - length + 1):
-            if compared[start : start + length] in names:
-                return _without_names(compared[:start] + "＊" + compared[start + length :], names, lengths)
-    return text
+    distinct, codes = _distinct(texts, school)
+    found = [ctx.redacted(text, place) for text, place in distinct]
+    held = np.array([each[1] for each in found], dtype=bool)
+    cleaned = column(codes, [each[0] for each in found], texts.index)
+    return cleaned, pd.Series(held[codes], index=texts.index)
 
 
 def link_rows(ctx: Context, rows: pd.DataFrame, numbers: pd.Series | None = None) -> pd.DataFrame:
     """Link rows (``term, school, class_id, name_key``) to the roster; see :func:`cobench.ingest.linkage.link`.
 
-    ``numbers`` are student numbers as typed; those of children on the roster come before names.
+    ``numbers`` are student numbers as typed; those of children on the roster, or another number of one of them,
+    come before names. Rows of withdrawn children break ``consent_withdrawn``.
     """
     index = ctx.index_of(rows["term"])
     if numbers is None:
-        return linkage.link(rows, index)
+        return ctx.persons.withdrawn.marked(rows, linkage.link(rows, index), None)
     typed = parse_student_numbers(numbers, np.zeros(len(numbers), dtype=bool))["value"]
-    students = pseudonyms(ctx.key, ctx.study.id, "student", typed)
-    return linkage.link(rows, index, _listed(ctx, students))
+    students = _listed(ctx, ctx.persons.students(typed))
+    found = linkage.link(rows, index, students, _is_alias(ctx, typed))
+    return ctx.persons.withdrawn.marked(rows, found, typed)
+
+
+def _is_alias(ctx: Context, typed: pd.Series) -> np.ndarray | None:
+    """Rows whose number the roster doesn't hold, though it may be one of a child on it."""
+    if not ctx.persons.first:
+        return None
+    listed = set(factor(ctx.roster["student_number"])[1])
+    return is_value(typed, lambda number: number in ctx.persons.first and number not in listed)
 
 
 def _listed(ctx: Context, students: pd.Series) -> pd.Series:

@@ -19,7 +19,8 @@ from cobench.ingest.context import Context, school_codes
 from cobench.ingest.hashes import FileHashes, digest, ingest_code
 from cobench.ingest.identities import identities_place, key_id, read_roster, stage_identities
 from cobench.ingest.panel_source import ingest_panel
-from cobench.ingest.quarantine import Tidy
+from cobench.ingest.persons import Persons, load_persons, mentions
+from cobench.ingest.quarantine import Tidy, settled
 from cobench.ingest.report import FileRecord, Outcome
 from cobench.ingest.tidy_contacts import tidy_contacts
 from cobench.ingest.tidy_events import tidy_attendance, tidy_events
@@ -80,6 +81,10 @@ class Making:
         return Earlier(self.study, self.term, self.key)
 
     @cached_property
+    def persons(self) -> Persons:
+        return load_persons(self.study, self.key)
+
+    @cached_property
     def schools(self) -> pd.DataFrame:
         return self._table("schools", "schools")
 
@@ -96,7 +101,8 @@ class Making:
     @cached_property
     def context(self) -> Context:
         earlier = self.earlier
-        return Context(self.study, self.term, self.key, self.schools, self.roster, earlier, earlier.roster)
+        told = (self.schools, self.roster, earlier, earlier.roster, self.persons)
+        return Context(self.study, self.term, self.key, *told)
 
     @property
     def events(self) -> pd.DataFrame:
@@ -164,7 +170,7 @@ def make(
     asked = any(part.asked for part in making.parts.values())
     earlier = making.earlier.fingerprint() if asked else ""
     whole = delivery_key(study, term, key, raws)
-    return store.Delivery(whole, making.parts, making.private, earlier), making
+    return store.Delivery(whole, making.parts, making.private, earlier, key_id(key)), making
 
 
 def is_current(study: Study, term: Term, key: bytes, hashes: FileHashes) -> bool:
@@ -196,7 +202,8 @@ def _base(study: Study, key: bytes, table: str) -> str:
         for source in sources
         if source.instrument
     ]
-    return digest(ingest_code(), study.id, key_id(key), study.terms, sources, books)
+    told = load_persons(study, key).fingerprint()
+    return digest(ingest_code(), study.id, key_id(key), study.terms, sources, books, told)
 
 
 def _make_tables(making: Making) -> None:
@@ -246,6 +253,7 @@ def _finish(making: Making, part: str, key: str, outcome: Outcome, kept: tuple[s
         "ingest_links": report.link_frame(outcome),
         "ingest_recodes": report.recode_frame(outcome, term),
         "ingest_schools": report.school_frame(outcome, term, codes),
+        "ingest_link_traits": report.trait_frame(outcome),
     }
     asked = making.earlier.asked
     if asked:
@@ -259,7 +267,7 @@ def _finish(making: Making, part: str, key: str, outcome: Outcome, kept: tuple[s
         (),
         (),
         outcome.roster,
-        report.quarantine_frame(outcome, term, codes),
+        report.quarantine_frame(outcome, term, codes, making.persons.withdrawn.mentioned),
     )
     if outcome.roster is not None:
         making.private[identities_place(term)] = stage_identities(
@@ -323,7 +331,8 @@ def _read(making: Making, raws: list[RawFile]) -> tuple[list[FileRecord], list[F
                     how = f"superseded by {chosen}, not readable"
                     records.append(FileRecord.of_no_data(raw, how, 0, "superseded"))
                 continue
-            cells.keep(folder, name, found)
+            if not mentions(making.persons.withdrawn, found):
+                cells.keep(folder, name, found)
         alike = _first_alike(making, raw)
         if chosen is not None:
             records.append(FileRecord.of_no_data(raw, f"superseded by {chosen}", found.rows_in, "superseded"))
@@ -358,7 +367,7 @@ def _tidied(making: Making, table: str, records: list[FileRecord], files: list[F
     tidied: list[tuple[Batch, Tidy]] = []
     for batch in made if not making.problems else ():
         try:
-            tidied.append((batch, _tidy(making, batch)))
+            tidied.append((batch, settled(_tidy(making, batch))))
         except CobenchError as error:
             making.problems.append(error)
     if making.problems:
@@ -376,7 +385,7 @@ def _tidy(making: Making, batch: Batch) -> Tidy:
     if table == "schools":
         return tidy_schools(batch, making.term)
     if table == "students":
-        return tidy_roster(batch, making.term, making.key, making.study.id, making.schools, making.codes)
+        return tidy_roster(batch, making.term, making.persons, making.schools, making.codes)
     if table == "attendance":
         return tidy_attendance(batch, making.context, making.events)
     tidy = {

@@ -6,8 +6,7 @@ import re
 from collections.abc import Collection, Iterable
 from functools import cache
 from importlib.resources import files
-
-import numpy as np
+from typing import Protocol
 
 from cobench.ingest.numbers import identifying_numbers
 from cobench.ingest.text import clean_text, name_key
@@ -23,6 +22,13 @@ _PERSON_AFTER = re.compile(
 _PERSON_BEFORE = re.compile("(?:学生|同学|孩子|儿子|女儿|姓名|名叫|叫|是)[:：]?$")
 _BOUNDARY = re.compile(r"[^\w]")
 _SHORT = 4
+
+
+class Finder(Protocol):
+    """Knows where names stand in a text."""
+
+    def places(self, text: str) -> list[tuple[int, int]]:
+        """Start and end of each name."""
 
 
 class Names:
@@ -76,24 +82,13 @@ def plain(text: str) -> str:
     return _INVISIBLE.sub("", clean_text(_INVISIBLE.sub("", text)))
 
 
-def redact(text: str, names: Collection[Names] = ()) -> str:
-    """A text, cleaned, with :data:`MASK` in place of names and of numbers that identify a person."""
+def redact(text: str, names: Collection[Finder] = ()) -> tuple[str, bool]:
+    """A text, cleaned, with :data:`MASK` in place of names and of numbers that identify a person; whether any was there."""
     text = plain(text)
     places = list(identifying_numbers(text))
     for each in names:
         places += each.places(text)
-    return _masked(text, places) if places else text
-
-
-def redact_all(texts: Iterable[str], names: Collection[Names] = ()) -> tuple[list[str], np.ndarray]:
-    """Distinct texts redacted, and which of them held anything; list and bool array of their length."""
-    cleaned, held = [], []
-    for text in texts:
-        whole = plain(text)
-        found = redact(whole, names)
-        cleaned.append(found)
-        held.append(found != whole)
-    return cleaned, np.array(held, dtype=bool)
+    return (_masked(text, places), True) if places else (text, False)
 
 
 @cache

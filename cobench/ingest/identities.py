@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from cobench import store
 from cobench.declared import Text
-from cobench.errors import KeyMissingError
+from cobench.errors import KeyMismatchError, KeyMissingError
 from cobench.ingest.columns import coded, column, factor, stack_frames
 from cobench.store import finish_private, stage_private
 from cobench.study import Study
@@ -63,6 +64,36 @@ def key_path(study_id: str, env: Mapping[str, str] | None = None) -> Path:
     return base / "cobench" / f"{study_id}.key"
 
 
+def key_file(study_id: str, env: Mapping[str, str] | None = None) -> Path | None:
+    """The file that a key is read from, None where ``COBENCH_KEY`` gives the key itself."""
+    env = os.environ if env is None else env
+    if env.get(KEY_VARIABLE):
+        return None
+    return Path(env[KEY_FILE_VARIABLE]) if env.get(KEY_FILE_VARIABLE) else key_path(study_id, env)
+
+
+def key_bytes(text: str, where: str) -> bytes:
+    """The key that a text holds; lines that begin with ``#`` are remarks.
+
+    Raises
+    ------
+    KeyMissingError
+        When it is too short; ``where`` says where the text stands.
+    """
+    text = "".join(line for line in text.splitlines() if not line.startswith("#")).strip()
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = text.encode()
+    if len(key) < MIN_KEY_BYTES:
+        raise KeyMissingError(
+            en=f"the key in {where} is too short: {MIN_KEY_BYTES} bytes (64 hexadecimal digits) or more; "
+            "`cobench key` makes one",
+            zh=f"{where} 中的密钥过短：至少 {MIN_KEY_BYTES} 字节（64 位十六进制）；可用 `cobench key` 生成",
+        )
+    return key
+
+
 def load_key(study_id: str, root: Path | None = None, env: Mapping[str, str] | None = None) -> bytes:
     """The pseudonym key: from ``COBENCH_KEY``, the file named by ``COBENCH_KEY_FILE``, or the user's own folder.
 
@@ -78,8 +109,8 @@ def load_key(study_id: str, root: Path | None = None, env: Mapping[str, str] | N
     """
     env = os.environ if env is None else env
     if env.get(KEY_VARIABLE):
-        return _checked(env[KEY_VARIABLE], KEY_VARIABLE)
-    path = Path(env[KEY_FILE_VARIABLE]) if env.get(KEY_FILE_VARIABLE) else key_path(study_id, env)
+        return key_bytes(env[KEY_VARIABLE], KEY_VARIABLE)
+    path = key_file(study_id, env)
     if root is not None and path.resolve().is_relative_to(Path(root).resolve()):
         raise KeyMissingError(
             en=f"the key file {path.name} lies inside the study folder and would travel with the data; move it out "
@@ -105,7 +136,33 @@ def load_key(study_id: str, root: Path | None = None, env: Mapping[str, str] | N
             en=f"the key file {path.name} can be read by others; run: chmod 600 {path}",
             zh=f"密钥文件 {path.name} 可被他人读取；请运行：chmod 600 {path}",
         )
-    return _checked(text, path.name)
+    return key_bytes(text, path.name)
+
+
+def stored_key_ids(study: Study) -> set[str]:
+    """Ids of the keys with which the stored tables were made: one, or none where nothing is stored."""
+    return {each.key_id for each in store.read_deliveries(study).values() if each.key_id}
+
+
+def check_key(study: Study, key: bytes) -> None:
+    """Refuse a key that the stored tables weren't made with.
+
+    Raises
+    ------
+    KeyMismatchError
+    """
+    held = stored_key_ids(study)
+    if held - {key_id(key)}:
+        shown = ", ".join(sorted(held))
+        raise KeyMismatchError(
+            en=f"the tables of this study were made with key {shown}, the key at hand is {key_id(key)}; nothing was "
+            "written. Bring the right key back from its copy (`cobench key --restore FILE`); to change keys, use "
+            "`cobench key --rotate`. If the key is lost for good, move data/processed and private/identities away: "
+            "all terms are then read again, and earlier exports can no longer be joined",
+            zh=f"本研究的数据由密钥 {shown} 生成，而当前密钥是 {key_id(key)}；未写入任何内容。请从备份恢复原密钥"
+            "（`cobench key --restore 文件`）；如需更换密钥，请用 `cobench key --rotate`。若原密钥已彻底丢失，请移走 "
+            "data/processed 和 private/identities，之后会重新读入各学期，但与往期导出数据无法再对应",
+        )
 
 
 def create_key(study_id: str, env: Mapping[str, str] | None = None) -> Path:
@@ -207,18 +264,3 @@ def identities_place(term_id: str) -> str:
 def _strings(texts: pd.Series) -> pa.Array:
     codes, distinct = factor(texts)
     return pa.array(distinct, pa.string()).take(pa.array(codes, pa.int32(), mask=codes < 0))
-
-
-def _checked(text: str, where: str) -> bytes:
-    text = text.strip()
-    try:
-        key = bytes.fromhex(text)
-    except ValueError:
-        key = text.encode()
-    if len(key) < MIN_KEY_BYTES:
-        raise KeyMissingError(
-            en=f"the key in {where} is too short: {MIN_KEY_BYTES} bytes (64 hexadecimal digits) or more; "
-            "`cobench key` makes one",
-            zh=f"{where} 中的密钥过短：至少 {MIN_KEY_BYTES} 字节（64 位十六进制）；可用 `cobench key` 生成",
-        )
-    return key

@@ -14,6 +14,7 @@ from cobench import store
 from cobench.ingest import delivery, sources_sql
 from cobench.ingest.delivery import Progress
 from cobench.ingest.hashes import FileHashes
+from cobench.ingest.identities import check_key
 from cobench.ingest.linkage import MATCH_REPORT
 from cobench.ingest.report import FILES, RULES
 from cobench.lock import writing
@@ -63,6 +64,8 @@ def ingest_term(study: Study, term_id: str, *, key: bytes, on_progress: Progress
     ------
     UnknownTermError
     StudyLockedError, StorageError
+    KeyMismatchError
+        When the stored tables were made with another key.
     CobenchError
         What is wrong with the files: one problem as its own error, several as one :class:`IngestError`.
         Nothing is written then.
@@ -70,6 +73,7 @@ def ingest_term(study: Study, term_id: str, *, key: bytes, on_progress: Progress
     term = study.term(term_id)
     with writing(study.root):
         store.finish_private(study)
+        check_key(study, key)
         sources_sql.refresh(study, term)
         hashes = FileHashes(study)
         made, making = delivery.make(study, term, key, hashes, on_progress)
@@ -87,6 +91,7 @@ def ingest_terms(
 
     A delivery that looks at earlier ones is made after them.
     """
+    check_key(study, key)
     terms = [each for each in study.terms_until(study.newest_term().id) if each.id in term_ids]
     hashes = FileHashes(study)
     stale = [each.id for each in terms if not delivery.is_current(study, each, key, hashes)]

@@ -1,13 +1,14 @@
-"""Link rows to children of the roster: by student number, else school, class and name; never a guess."""
+"""Link rows to children of the roster: by student number, by another number of the child, else school, class and name."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from cobench.ingest.columns import coded, column, factor, name_keys
+from cobench.ingest.columns import coded, column, factor, joint, name_keys, recode
 
 MATCH_REPORT = [
     "term",
@@ -17,9 +18,11 @@ MATCH_REPORT = [
     "n_rows",
     "n_linked",
     "n_by_number",
+    "n_by_alias",
     "n_by_name",
     "n_unlinked",
 ]
+MATCH_TRAITS = ["term", "table", "role", "trait", "level", "n_linked", "n_unlinked"]
 _PLACE = ("term", "school", "class_id", "name_key")
 _FAILURES = ["unknown_student", "ambiguous_student", "student_in_quarantine"]
 
@@ -91,7 +94,12 @@ def roster_index(roster: pd.DataFrame) -> RosterIndex:
     return RosterIndex(tuple(values), key[first], found, n, pd.Index(students, dtype=object))
 
 
-def link(rows: pd.DataFrame, index: RosterIndex, numbers: pd.Series | None = None) -> pd.DataFrame:
+def link(
+    rows: pd.DataFrame,
+    index: RosterIndex,
+    numbers: pd.Series | None = None,
+    aliased: np.ndarray | None = None,
+) -> pd.DataFrame:
     """Find the child of each row.
 
     Parameters
@@ -101,11 +109,13 @@ def link(rows: pd.DataFrame, index: RosterIndex, numbers: pd.Series | None = Non
     index : RosterIndex
     numbers : Series, optional
         Pseudonyms of children of the roster found by student number, missing elsewhere; they come first.
+    aliased : bool array, optional
+        Rows whose number is another one of the child's than the roster's.
 
     Returns
     -------
     DataFrame
-        ``student``, ``rule`` (missing where linked) and ``by`` (``number`` or ``name``) on the index of ``rows``.
+        ``student``, ``rule`` (missing where linked) and ``by`` (``number``, ``alias`` or ``name``) on the index of ``rows``.
     """
     places = index.find(rows)
     hit = places >= 0
@@ -121,12 +131,13 @@ def link(rows: pd.DataFrame, index: RosterIndex, numbers: pd.Series | None = Non
         moved = np.where(codes < 0, -1, codes.astype(np.int64) + len(index.students))
         named, _ = factor(student)
         student = column(np.where(listed, moved, named), [*index.students, *distinct], rows.index)
-        by, failure = np.where(listed, 1, by), np.where(listed, -1, failure)
+        way = np.ones(len(rows), dtype=np.int8) if aliased is None else np.where(aliased, 2, 1)
+        by, failure = np.where(listed, way, by), np.where(listed, -1, failure)
     return pd.DataFrame(
         {
             "student": student,
             "rule": coded(failure, pd.Index(_FAILURES, dtype=object), rows.index),
-            "by": coded(by, pd.Index(["name", "number"], dtype=object), rows.index),
+            "by": coded(by, pd.Index(["name", "number", "alias"], dtype=object), rows.index),
         }
     )
 
@@ -148,6 +159,7 @@ def match_report(rows: pd.DataFrame, table: str, role: str) -> pd.DataFrame:
     counted = {
         "n_rows": np.bincount(cell, minlength=size),
         "n_by_number": np.bincount(cell[by[placed] == way.get("number", -2)], minlength=size),
+        "n_by_alias": np.bincount(cell[by[placed] == way.get("alias", -2)], minlength=size),
         "n_by_name": np.bincount(cell[by[placed] == way.get("name", -2)], minlength=size),
         "n_unlinked": np.bincount(cell[by[placed] == -1], minlength=size),
     }
@@ -155,3 +167,38 @@ def match_report(rows: pd.DataFrame, table: str, role: str) -> pd.DataFrame:
     frame = pd.DataFrame(counted, index=cells).reset_index().assign(table=table, role=role)
     frame = frame.assign(n_linked=frame["n_rows"] - frame["n_unlinked"])
     return frame[frame["n_rows"] > 0].sort_values(["term", "school"])[MATCH_REPORT].reset_index(drop=True)
+
+
+def match_traits(rows: pd.DataFrame, table: str, role: str, traits: Mapping[str, pd.Series]) -> pd.DataFrame:
+    """Rows linked and not, by traits that both have (grade, month, mode ...); columns :data:`MATCH_TRAITS`.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        ``term, by`` (missing where not linked).
+    traits : mapping of name to Series
+        Level of each row, missing where the row doesn't tell.
+    """
+    term, linked = rows["term"], rows["by"].notna().to_numpy()
+    counted = []
+    for trait, levels in traits.items():
+        codes, cells = pd.factorize(joint([term, levels]))
+        first = np.full(len(cells), -1, dtype=np.int64)
+        first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+        frame = pd.DataFrame(
+            {
+                "term": term.iloc[first].astype("object").to_numpy(),
+                "level": levels.iloc[first].astype("object").to_numpy(),
+                "n_linked": np.bincount(codes[linked], minlength=len(cells)),
+                "n_unlinked": np.bincount(codes[~linked], minlength=len(cells)),
+            }
+        )
+        counted.append(frame.assign(trait=trait, table=table, role=role))
+    joined = pd.concat(counted, ignore_index=True).dropna(subset=["term"])
+    level = [None if each is None or each != each else str(each) for each in joined["level"]]
+    return joined.assign(level=pd.Series(level, index=joined.index, dtype="object").fillna(""))[MATCH_TRAITS]
+
+
+def months(days: pd.Series) -> pd.Series:
+    """Month of each date, as "2026-03"; missing where the date is."""
+    return recode(days, lambda day: pd.Timestamp(day).strftime("%Y-%m"))

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from cobench.declared import Text
 from cobench.errors import ConservationError
-from cobench.ingest.columns import factor
+from cobench.ingest.columns import factor, is_one_of
 
 FAULT = ["rid", "column", "rule"]
 QUARANTINE = [
     "term", "school", "file", "sheet", "row", "status", "column", "rule", "hint_zh", "hint_en", "values",
 ]  # fmt: skip
 LISTED = ["school", "file", "status", "column", "rule", "n", "rows", "hint_zh", "hint_en"]
+CONSENT_WITHDRAWN = "consent_withdrawn"
 
 # Rows put aside until the school has mended them; the text is the hint that goes back to the school.
 QUARANTINE_RULES: dict[str, Text] = {
@@ -85,6 +86,7 @@ NON_DATA_RULES: dict[str, Text] = {
     "notes_sheet": Text("说明页", "sheet of notes"),
     "test_entry": Text("平台的预览或测试答卷", "preview or test entry of the platform"),
     "repeat_group": Text("重复组的工作表，未读取", "sheet of a repeat group, not read"),
+    CONSENT_WITHDRAWN: Text("监护人已撤回同意，不再读入", "consent was withdrawn; left out"),
     "filtered": Text("按研究的筛选条件不纳入", "left out by the study's filter"),
 }
 
@@ -147,7 +149,10 @@ def faults(rows: Iterable[tuple[int, str, str]] = ()) -> pd.DataFrame:
 
 
 def first_faults(index: pd.Index, checks: Iterable[tuple[str, pd.Series]]) -> pd.DataFrame:
-    """The first fault of each row; ``checks`` are (column, rule of each row or missing) in order."""
+    """The first fault of each row; ``checks`` are (column, rule of each row or missing) in order.
+
+    A row of a withdrawn child has no other fault: what else is wrong with it is nobody's business any more.
+    """
     column = np.full(len(index), None, dtype=object)
     rule = np.full(len(index), None, dtype=object)
     open_rows = np.ones(len(index), dtype=bool)
@@ -155,6 +160,10 @@ def first_faults(index: pd.Index, checks: Iterable[tuple[str, pd.Series]]) -> pd
         codes, distinct = factor(rules if rules.index.equals(index) else rules.reindex(index))
         new = np.flatnonzero(open_rows & (codes >= 0))
         column[new], rule[new], open_rows[new] = name, distinct[codes[new]], False
+        gone = np.flatnonzero(
+            is_one_of(rules if rules.index.equals(index) else rules.reindex(index), [CONSENT_WITHDRAWN])
+        )
+        column[gone], rule[gone] = name, CONSENT_WITHDRAWN
     broken = ~open_rows
     return faults(zip(index[broken], column[broken], rule[broken], strict=True))
 
@@ -202,6 +211,8 @@ class Tidy:
         Columns ``rid, column, rule``: cells of accepted rows that are missing in the tables.
     links : DataFrame
         How rows were linked to children; see :func:`cobench.ingest.linkage.match_report`.
+    traits : DataFrame
+        How linked rows compare with others; see :func:`cobench.ingest.linkage.match_traits`.
     """
 
     tables: dict[str, pd.DataFrame]
@@ -209,6 +220,19 @@ class Tidy:
     non_data: pd.DataFrame = field(default_factory=faults)
     cells: pd.DataFrame = field(default_factory=faults)
     links: pd.DataFrame = field(default_factory=pd.DataFrame)
+    traits: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+
+def settled(tidy: Tidy) -> Tidy:
+    """Rows of withdrawn children as rows of no data: they are put aside nowhere."""
+    gone = tidy.quarantined["rule"] == CONSENT_WITHDRAWN
+    if not gone.any():
+        return tidy
+    return replace(
+        tidy,
+        quarantined=tidy.quarantined[~gone].reset_index(drop=True),
+        non_data=pd.concat([tidy.non_data, tidy.quarantined[gone]], ignore_index=True),
+    )
 
 
 # ---- what has been put aside --------------------------------------------------------------------------

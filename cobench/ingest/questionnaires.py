@@ -90,13 +90,18 @@ def unknown_options(cells: pd.DataFrame, codebook: Codebook) -> list[CobenchErro
     return errors
 
 
-def stored_texts(cells: pd.DataFrame, codebook: Codebook, ctx: Context) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Stored columns with names and numbers taken out of free text, and the faults ``redacted`` of those rows."""
+def stored_texts(
+    cells: pd.DataFrame, codebook: Codebook, ctx: Context, school: pd.Series
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Stored columns with names and numbers taken out of free text, and the faults ``redacted`` of those rows.
+
+    ``school`` of each row: its children's names are looked for.
+    """
     columns, hidden = {}, []
     for each in codebook.stored:
         columns[each.id] = cells[each.id]
         if each.kind == "text":
-            columns[each.id], found = redact(ctx, cells[each.id])
+            columns[each.id], found = redact(ctx, cells[each.id], school)
             hidden += [(rid, each.id, "redacted") for rid in cells.index[found]]
     return pd.DataFrame(columns, index=cells.index), faults(hidden)
 

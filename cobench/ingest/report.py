@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from cobench.errors import StageMissingError
 from cobench.ingest import questionnaires
 from cobench.ingest.batches import Batch, RawFile, school_in
 from cobench.ingest.columns import constant, factor, or_else, recode
-from cobench.ingest.linkage import MATCH_REPORT
+from cobench.ingest.linkage import MATCH_REPORT, MATCH_TRAITS
 from cobench.ingest.quarantine import QUARANTINE, Conservation, Tidy, hint
 from cobench.store import finish_private, stage_private
 from cobench.study import Study
@@ -176,10 +176,22 @@ def recode_frame(outcome: Outcome, term_id: str) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[RECODES] if parts else pd.DataFrame(columns=RECODES)
 
 
-def quarantine_frame(outcome: Outcome, term_id: str, codes: dict[str, str]) -> pd.DataFrame:
+def trait_frame(outcome: Outcome) -> pd.DataFrame:
+    """How linked rows compare with others, columns :data:`cobench.ingest.linkage.MATCH_TRAITS`."""
+    parts = [tidy.traits for _, tidy in outcome.tidied if len(tidy.traits)]
+    if not parts:
+        return pd.DataFrame(columns=MATCH_TRAITS)
+    keys = MATCH_TRAITS[:-2]
+    return pd.concat(parts, ignore_index=True).groupby(keys, sort=True).sum().reset_index()[MATCH_TRAITS]
+
+
+def quarantine_frame(
+    outcome: Outcome, term_id: str, codes: dict[str, str], hidden: Callable[[str], bool] = lambda cell: False
+) -> pd.DataFrame:
     """Quarantined rows and unread cells with their values, columns :data:`QUARANTINE`.
 
-    ``codes`` gives the school of each name (:func:`cobench.ingest.context.school_codes`).
+    ``codes`` gives the school of each name (:func:`cobench.ingest.context.school_codes`). Rows with a cell of which
+    ``hidden`` is true keep their place and rule, not their values.
     """
     parts = []
     for batch, tidy in outcome.tidied:
@@ -187,7 +199,7 @@ def quarantine_frame(outcome: Outcome, term_id: str, codes: dict[str, str]) -> p
         for status, faults in _by_status(tidy):
             if status != "non_data" and len(faults):
                 own = schools.loc[faults["rid"]].astype("object").to_numpy()
-                placed = _placed(batch, faults).assign(values=_values(batch, faults["rid"]))
+                placed = _placed(batch, faults).assign(values=_values(batch, faults["rid"], hidden))
                 parts.append(placed.assign(status=status, school=own))
     joined = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=QUARANTINE)
     hints = joined["rule"].map(hint)
@@ -238,12 +250,15 @@ def _placed(batch: Batch, faults: pd.DataFrame) -> pd.DataFrame:
     return where.assign(rule=faults["rule"].to_numpy(), column=headers)
 
 
-def _values(batch: Batch, rids: pd.Series) -> list[str]:
-    """Cells of each row as JSON."""
+def _values(batch: Batch, rids: pd.Series, hidden: Callable[[str], bool]) -> list[str]:
+    """Cells of each row as JSON, "" where one of them is hidden."""
     rows = batch.cells.loc[rids].drop(columns=["file", "sheet", "row", "school_of_file"], errors="ignore")
     records = rows.astype("object").to_dict("records")
     return [
-        json.dumps({name: str(value) for name, value in row.items()}, ensure_ascii=False) for row in records
+        ""
+        if any(hidden(str(value)) for value in row.values())
+        else json.dumps({name: str(value) for name, value in row.items()}, ensure_ascii=False)
+        for row in records
     ]
 
 

@@ -18,9 +18,9 @@ from cobench.ingest.columns import (
     stack_frames,
 )
 from cobench.ingest.context import Context, link_rows, listed_classes, no_values, parse_dates, terms_of
-from cobench.ingest.linkage import match_report
+from cobench.ingest.linkage import match_report, match_traits, months
 from cobench.ingest.parse import BLANK, parse_column, parse_minutes, parse_time
-from cobench.ingest.quarantine import Tidy, faults, first_faults, set_aside
+from cobench.ingest.quarantine import CONSENT_WITHDRAWN, Tidy, faults, first_faults, set_aside
 from cobench.ingest.text import split_at_blanks, split_children
 from cobench.ingest.tidy_people import blank, cell_faults, row_school
 
@@ -85,6 +85,16 @@ def tidy_contacts(batch: Batch, ctx: Context) -> Tidy:
         faults(non_data),
         pd.concat([cell_faults(name, rules, accepted) for name, rules in unread.items()], ignore_index=True),
         match_report(place.assign(by=links["by"])[~nil], "contacts", "teacher"),
+        match_traits(
+            place.assign(by=links["by"])[~nil],
+            "contacts",
+            "teacher",
+            {
+                "grade": classes["grade"][~nil],
+                "month": months(dates["value"])[~nil],
+                "mode": _labelled(batch, "mode")[~nil],
+            },
+        ),
     )
 
 
@@ -152,6 +162,7 @@ def _link_children(ctx: Context, names: pd.Series, place: pd.DataFrame) -> tuple
         stay = ~children["rid"].isin(better["rid"])
         children = stack_frames([children[stay], better])
         found = stack_frames([found[stay], again_found[whole]])
+    children, found = _without_withdrawn(children, found)
     joined = children.assign(student=found["student"])
     at = children["rid"].to_numpy() - place.index.start
     rule = _first_of(found["rule"], at, place.index)
@@ -160,6 +171,16 @@ def _link_children(ctx: Context, names: pd.Series, place: pd.DataFrame) -> tuple
     return joined[["rid", "student"]].iloc[order].reset_index(drop=True), pd.DataFrame(
         {"rule": rule, "by": by}
     )
+
+
+def _without_withdrawn(children: pd.DataFrame, found: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Children but those withdrawn who stand beside others: the row still speaks of the others."""
+    gone = is_one_of(found["rule"], [CONSENT_WITHDRAWN])
+    if not gone.any():
+        return children, found
+    rid = children["rid"]
+    stay = ~(gone & rid.isin(rid[~gone]).to_numpy())
+    return children[stay].reset_index(drop=True), found[stay].reset_index(drop=True)
 
 
 def _spaced(names: pd.Series) -> pd.Series:

@@ -19,7 +19,7 @@ from cobench.ingest.context import (
     redact,
     terms_of,
 )
-from cobench.ingest.linkage import match_report
+from cobench.ingest.linkage import match_report, match_traits, months
 from cobench.ingest.parse import BLANK, parse_column, parse_date, parse_minutes
 from cobench.ingest.quarantine import Tidy, faults, first_faults
 from cobench.ingest.readers import TEXT
@@ -45,7 +45,7 @@ def tidy_events(batch: Batch, ctx: Context) -> Tidy:
     whole = is_whole_school(texts)
     classes = listed_classes(ctx, term, school["value"], texts)
     topic = cells["topic"] if "topic" in cells else constant("", cells.index)
-    topic, redacted = redact(ctx, topic)
+    topic, redacted = redact(ctx, topic, school["value"])
     broken = first_faults(
         cells.index,
         [
@@ -134,7 +134,7 @@ def tidy_attendance(batch: Batch, ctx: Context, events: pd.DataFrame) -> Tidy:
     """
     cells = batch.cells
     school = row_school(batch, ctx.school_codes)
-    named = _event_of(batch, ctx)
+    named = _event_of(batch, ctx, school["value"])
     when = terms_of(ctx, named["date"])
     term = or_else(when["value"], ctx.term.id)
     classes = listed_classes(ctx, term, school["value"], cells["class"])
@@ -175,10 +175,20 @@ def tidy_attendance(batch: Batch, ctx: Context, events: pd.DataFrame) -> Tidy:
         faults((rid, "student_name", "duplicate") for rid in repeated),
         cell_faults("minutes", minutes["rule"], pd.Index(good["rid"])),
         match_report(place.assign(by=found["by"]), "attendance", "parent"),
+        match_traits(
+            place.assign(by=found["by"]),
+            "attendance",
+            "parent",
+            {
+                "grade": classes["grade"],
+                "month": months(named["date"]),
+                "present": decode_levels(batch, "present"),
+            },
+        ),
     )
 
 
-def _event_of(batch: Batch, ctx: Context) -> pd.DataFrame:
+def _event_of(batch: Batch, ctx: Context, school: pd.Series) -> pd.DataFrame:
     """Date and topic of the event that each row names (2026-03-20 亲子沟通), and the rule broken."""
     texts = batch.cells["event"]
 
@@ -199,7 +209,7 @@ def _event_of(batch: Batch, ctx: Context) -> pd.DataFrame:
         pair = pd.DataFrame({"date": date, "rule": rule}).astype("object")
         pair[dated] = days.rename(columns={"value": "date"}).astype("object")[dated]
         date, rule = pair["date"], pair["rule"]
-    redacted, _ = redact(ctx, or_else(topic, ""))
+    redacted, _ = redact(ctx, or_else(topic, ""), school)
     return pd.DataFrame({"date": date, "topic": recode(redacted, lambda text: text or None), "rule": rule})
 
 

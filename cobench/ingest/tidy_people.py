@@ -20,10 +20,10 @@ from cobench.ingest.context import (
     resolve_schools,
 )
 from cobench.ingest.headers import place
-from cobench.ingest.identities import pseudonyms
 from cobench.ingest.linkage import match_report
 from cobench.ingest.parse import parse_column, parse_month, parse_student_numbers
-from cobench.ingest.quarantine import Tidy, faults, first_faults
+from cobench.ingest.persons import Persons
+from cobench.ingest.quarantine import CONSENT_WITHDRAWN, Tidy, faults, first_faults
 from cobench.ingest.readers import NUMBER
 from cobench.study import Term
 
@@ -80,7 +80,7 @@ def tidy_schools(batch: Batch, term: Term) -> Tidy:
 
 
 def tidy_roster(
-    batch: Batch, term: Term, key: bytes, study_id: str, schools: pd.DataFrame, codes: dict[str, str]
+    batch: Batch, term: Term, persons: Persons, schools: pd.DataFrame, codes: dict[str, str]
 ) -> Tidy:
     """Tables ``students`` and ``enrolments``, and ``roster``: who answers to which name, quarantined rows included.
 
@@ -100,6 +100,7 @@ def tidy_roster(
     broken = first_faults(
         cells.index,
         [
+            ("student_number", persons.withdrawn.rules_of_numbers(number["value"])),
             ("school", school["rule"]),
             ("student_name", blank(cells["student_name"])),
             ("student_number", number["rule"]),
@@ -119,8 +120,8 @@ def tidy_roster(
     repeated = good.index[good.duplicated("student_number")]
     if len(repeated):
         good, repeated = _without_repeats(good)
-    good = good.assign(student=pseudonyms(key, study_id, "student", good["student_number"]))
-    blocked = rows.loc[broken["rid"]]
+    good = good.assign(student=persons.students(good["student_number"]))
+    blocked = _not_withdrawn(rows.loc[broken["rid"]], broken, persons)
     blocked = blocked[blocked["class_id"].notna() & (blocked["name_key"] != "")]
     listed = [good[_ROSTER], blocked.assign(student=no_values(blocked.index))[_ROSTER]]
     good_rows = good.rename_axis("rid").reset_index()
@@ -134,6 +135,14 @@ def tidy_roster(
         faults((rid, "student_number", "duplicate") for rid in repeated),
         cell_faults("birth_month", birth["rule"], good.index),
     )
+
+
+def _not_withdrawn(blocked: pd.DataFrame, broken: pd.DataFrame, persons: Persons) -> pd.DataFrame:
+    """Rows in quarantine but those of withdrawn children, whose classes are remembered instead."""
+    gone = (broken["rule"] == CONSENT_WITHDRAWN).to_numpy()
+    listed = blocked[gone & blocked["class_id"].notna().to_numpy()]
+    persons.withdrawn.learn(listed["class_id"], listed["name_key"])
+    return blocked[~gone]
 
 
 def _without_repeats(good: pd.DataFrame) -> tuple[pd.DataFrame, pd.Index]:
@@ -244,7 +253,7 @@ def tidy_memberships(batch: Batch, ctx: Context) -> Tidy:
         ],
     )
     source = cells["source"] if "source" in cells else constant("", cells.index)
-    source, redacted = redact(ctx, source)
+    source, redacted = redact(ctx, source, school["value"])
     tidy = pd.DataFrame(
         {
             "student": found["student"],

@@ -10,6 +10,7 @@ from cobench.ingest.batches import Batch
 from cobench.ingest.columns import (
     column,
     constant,
+    is_one_of,
     is_value,
     joint,
     missing,
@@ -19,9 +20,9 @@ from cobench.ingest.columns import (
     where,
 )
 from cobench.ingest.context import Context, link_rows, listed_classes, no_values, resolve_schools
-from cobench.ingest.linkage import match_report
+from cobench.ingest.linkage import match_report, match_traits, months
 from cobench.ingest.parse import Parsed, parse_column, parse_mark, parse_time
-from cobench.ingest.quarantine import Tidy, faults, first_faults, set_aside
+from cobench.ingest.quarantine import CONSENT_WITHDRAWN, Tidy, faults, first_faults, set_aside
 from cobench.ingest.text import clean_text
 from cobench.ingest.tidy_people import blank, cell_faults, row_school
 
@@ -85,6 +86,7 @@ def tidy_outcomes(batch: Batch, ctx: Context) -> Tidy:
         put_aside,
         faults((rid, "student_name", "duplicate") for rid in repeated),
         links=match_report(rows.assign(by=found["by"]), "outcomes", "school"),
+        traits=match_traits(rows.assign(by=found["by"]), "outcomes", "school", {"grade": classes["grade"]}),
     )
 
 
@@ -148,12 +150,16 @@ def tidy_responses(batch: Batch, ctx: Context) -> Tidy:
     place = place.assign(class_id=_class_of(batch, ctx, place, linkage))
     submitted = parse_column(cells["submitted"], _required_time)
     found = _child_of(batch, ctx, place, linkage)
-    broken = first_faults(cells.index, [("school", school["rule"]), ("submitted", submitted["rule"])])
+    gone = where(is_one_of(found["rule"], [CONSENT_WITHDRAWN]), CONSENT_WITHDRAWN, cells.index)
+    broken = first_faults(
+        cells.index,
+        [("student_name", gone), ("school", school["rule"]), ("submitted", submitted["rule"])],
+    )
     good = cells.index[~cells.index.isin(broken["rid"])]
     about = place.assign(
         student=found["student"], measured_on=recode(submitted["value"], lambda time: time.normalize())
     ).loc[good]
-    texts, hidden = questionnaires.stored_texts(cells.loc[good], codebook, ctx)
+    texts, hidden = questionnaires.stored_texts(cells.loc[good], codebook, ctx, school["value"].loc[good])
     blocks = [
         questionnaires.answers(texts[each.id], each, codebook)
         .join(about.astype("object"))
@@ -175,6 +181,7 @@ def tidy_responses(batch: Batch, ctx: Context) -> Tidy:
         broken,
         cells=pd.concat([cell_faults("student_name", unlinked, good), hidden], ignore_index=True),
         links=match_report(report, "responses", codebook.respondent),
+        traits=match_traits(report, "responses", codebook.respondent, {"month": months(submitted["value"])}),
     )
 
 
@@ -196,6 +203,6 @@ def _class_of(batch: Batch, ctx: Context, place: pd.DataFrame, linkage: str) -> 
 
 def _child_of(batch: Batch, ctx: Context, place: pd.DataFrame, linkage: str) -> pd.DataFrame:
     if linkage != "student" or "student_name" not in batch.cells:
-        return pd.DataFrame({"student": no_values(place.index), "by": no_values(place.index)})
+        return pd.DataFrame({name: no_values(place.index) for name in ("student", "by", "rule")})
     rows = place.assign(name_key=name_keys(batch.cells["student_name"]))
     return link_rows(ctx, rows, batch.cells.get("student_number"))

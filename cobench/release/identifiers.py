@@ -10,23 +10,21 @@ import binascii
 import html
 import re
 import struct
-import sys
-import unicodedata
 import zlib
 from bisect import bisect_right
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from functools import cache
 
-_GAP = "[ \\-\u00a0\u00ad\u00b7\u2000-\u200d\u202f\u2060\u3000\ufeff]?"
-_SPACED_18 = re.compile(f"(?<![0-9A-Za-z.])(?=((?:[0-9]{_GAP}){{17}}[0-9Xx])(?![0-9A-Za-z]))")
-_SCHOOL_NUMBER = re.compile(f"(?<![0-9A-Za-z])[GJLgjl]{_GAP}(?:[0-9]{_GAP}){{17}}[0-9Xx](?![0-9A-Za-z])")
-_MOBILE = re.compile(
-    f"(?<![0-9A-Za-z.])(?:\\+?86{_GAP})?"
-    f"1[3-9][0-9](?:[0-9]{{8}}|{_GAP}[0-9]{{4}}{_GAP}[0-9]{{4}}|(?:[ \u3000\u00a0\\-][0-9]){{8}})"
-    "(?![0-9A-Za-z]|\\.[0-9])"
-    "|(?<![0-9A-Za-z.])1[ \u3000\u00a0][3-9](?:[ \u3000\u00a0][0-9]){9}(?![0-9A-Za-z])"
+from cobench.ingest.numbers import (
+    MOBILE,
+    ROUNDED,
+    SCHOOL_NUMBER,
+    SPACED_18,
+    ascii_digits,
+    has_birth_date,
+    is_identity_number,
 )
+
 _PSEUDONYM = re.compile("(?<![0-9A-Za-z])[a-z]_[0-9a-f]{20}(?![0-9A-Za-z])")
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{60,}(?:\\n|\r?\n)?)+[A-Za-z0-9+/]*={0,2}")
 _UNICODE_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
@@ -42,8 +40,6 @@ _NAME_GAP = "[ \u3000\u00a0\u00b7\u2022\u30fb\u200b\u2027]{1,3}"
 _GAPPED = re.compile(f"(?<![{_HAN}])[{_HAN}]{{1,4}}(?:{_NAME_GAP}[{_HAN}]{{1,4}}){{1,3}}(?![{_HAN}])")
 _BETWEEN = re.compile(_NAME_GAP)
 _WORD = re.compile(r"\w+")
-_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-_CHECK = "10X98765432"
 
 
 @dataclass(frozen=True, order=True)
@@ -81,7 +77,7 @@ def scan_text(
     list of Finding
         In order of place; empty for a clean text.
     """
-    plain, payloads = _without_payloads(_digits(text))
+    plain, payloads = _without_payloads(ascii_digits(text))
     roster = names if isinstance(names, Roster) else Roster(names)
     found = set(_find(plain, roster, exclude, "text"))
     for offset, payload in payloads:
@@ -108,19 +104,6 @@ def scan_html(
     return sorted(found.values())
 
 
-def is_identity_number(digits: str) -> bool:
-    """Whether 18 characters are an identity number: place, date and check digit (GB 11643, mod 11-2)."""
-    if not _has_birth_date(digits):
-        return False
-    total = sum(int(digit) * weight for digit, weight in zip(digits, _WEIGHTS, strict=False))
-    return _CHECK[total % 11] == digits[17].upper()
-
-
-def _has_birth_date(digits: str) -> bool:
-    year, month, day = int(digits[6:10]), int(digits[10:12]), int(digits[12:14])
-    return "11" <= digits[:2] <= "91" and 1900 <= year <= 2099 and 1 <= month <= 12 and 1 <= day <= 31
-
-
 def _find(text: str, roster: Roster, exclude: Collection[str], where: str) -> Iterator[Finding]:
     starts = _line_starts(text)
     for kind, offset in _numbers(text):
@@ -131,15 +114,15 @@ def _find(text: str, roster: Roster, exclude: Collection[str], where: str) -> It
 
 
 def _numbers(text: str) -> Iterator[tuple[str, int]]:
-    for match in _SPACED_18.finditer(text):
+    for match in SPACED_18.finditer(text):
         digits = re.sub("[^0-9Xx]", "", match[1])
         contiguous = len(match[1]) == 18
         # a spreadsheet that rounds the number keeps place and birth date, which identify nearly as well
-        if is_identity_number(digits) or (contiguous and digits.endswith("000") and _has_birth_date(digits)):
+        if is_identity_number(digits) or (contiguous and digits.endswith(ROUNDED) and has_birth_date(digits)):
             yield "identity_number", match.start()
-    for match in _SCHOOL_NUMBER.finditer(text):
+    for match in SCHOOL_NUMBER.finditer(text):
         yield "student_number", match.start()
-    for match in _MOBILE.finditer(text):
+    for match in MOBILE.finditer(text):
         yield "mobile_phone", match.start()
     for match in _PSEUDONYM.finditer(text):
         yield "pseudonym", match.start()
@@ -203,7 +186,7 @@ def _without_payloads(text: str) -> tuple[str, list[tuple[int, str]]]:
     def replace(match: re.Match) -> str:
         if len(match[0]) < 200:
             return match[0]
-        payloads.append((match.start(), _digits(_readable(match[0]))))
+        payloads.append((match.start(), ascii_digits(_readable(match[0]))))
         return re.sub(r"[^\n]", "\x00", match[0])
 
     return _BASE64.sub(replace, text), payloads
@@ -262,18 +245,3 @@ def _line_starts(text: str) -> list[int]:
 
 def _line_at(starts: list[int], offset: int) -> int:
     return bisect_right(starts, offset)
-
-
-@cache
-def _digit_table() -> dict[int, str]:
-    """Every decimal digit of Unicode, and full-width letters, blanks and signs, to their ASCII form."""
-    table = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
-    for code in range(0x80, sys.maxunicode + 1):
-        if unicodedata.category(chr(code)) == "Nd":
-            table[code] = str(unicodedata.digit(chr(code)))
-    return table
-
-
-def _digits(text: str) -> str:
-    """``text`` with every digit as ASCII; one character stays one character, so places do not move."""
-    return text.translate(_digit_table())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cobench.declared import Text
 from cobench.errors import RunError
 from cobench.ingest.codebook import instrument_ranges, term_codebooks
-from cobench.ingest.identities import load_key
+from cobench.ingest.keys import study_key
 from cobench.monitor.standards import chosen_standards, conflicts
 from cobench.run.evaluate import ANY_SCHOOL, plan
 from cobench.run.plan import check_plan
@@ -55,7 +55,7 @@ def check_term(study: Study, term_id: str) -> list[Text]:
     reports = plan(study, term_id, study.languages, {ANY_SCHOOL: Text(ANY_SCHOOL, ANY_SCHOOL)})
     check_plan(reports)
     lines.append(Text("笔记本与参数：可用", "notebooks and parameters: fine"))
-    load_key(study.id, study.root)
+    study_key(study)
     lines.append(Text("假名密钥：可用", "pseudonym key: fine"))
     files = raw_paths(study, term_id)
     if not files:

@@ -7,8 +7,8 @@ from pathlib import Path
 from cobench import stage, store
 from cobench.errors import StageMissingError
 from cobench.ingest import sources_sql
-from cobench.ingest.identities import load_key
 from cobench.ingest.ingest import ingest_terms
+from cobench.ingest.keys import study_key
 from cobench.lock import writing
 from cobench.study import Study
 from cobench.workbench.handouts import write_corrections
@@ -38,7 +38,7 @@ def bring_up_to_date(
             en=f"no raw files of term {term_id} in data/raw/{term_id}; put the schools' files there",
             zh=f"data/raw/{term_id} 中没有学期 {term_id} 的原始文件；请将各校文件放入该文件夹",
         )
-    key = load_key(study.id, study.root)
+    key = study_key(study)
     terms = [term.id for term in study.terms_until(term_id) if raw_paths(study, term.id)]
     for each in ingest_terms(study, terms, key=key, jobs=jobs, on_progress=on_progress):
         write_corrections(study, each, study.languages[0])

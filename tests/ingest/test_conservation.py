@@ -91,7 +91,7 @@ def ctx(ingested):
 
 def _tidy(table: str, batch: batches.Batch, ctx: Context):
     if table == "students":
-        return tidy_roster(batch, ctx.term, KEY, "tiny", ctx.schools, ctx.school_codes)
+        return tidy_roster(batch, ctx.term, ctx.persons, ctx.schools, ctx.school_codes)
     if table == "attendance":
         return tidy_attendance(batch, ctx, ctx.stored["events"])
     by_table = {

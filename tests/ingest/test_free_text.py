@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cobench.demo.names import GIVEN, SURNAMES
-from cobench.ingest.free_text import MASK, Names, ordinary_words, redact
+from cobench.ingest.free_text import MASK, Names, ordinary_words, plain
+from cobench.ingest.free_text import redact as redacted
 from cobench.ingest.numbers import checksum_fits
 
 # Region 999901 is no place; the check characters are right.
@@ -15,6 +16,10 @@ IDENTITY = "999901201503010012"
 IDENTITY = IDENTITY[:17] + next(c for c in "0123456789X" if checksum_fits(IDENTITY[:17] + c))
 OLD = "110101850301001"
 NAMES = Names(["赵一", "欧阳修远", "阿依·古丽", "迪丽热巴·买买提", "王小明", "周五", "高兴"])
+
+
+def redact(text: str, names: list[Names]) -> str:
+    return redacted(text, names)[0]
 
 
 def grouped(digits: str, sizes: list[int], sign: str) -> str:
@@ -130,7 +135,7 @@ def test_two_character_names_that_are_no_words_count_everywhere():
 @given(st.text(max_size=40))
 def test_redacting_twice_changes_nothing_more(text):
     once = redact(text, [NAMES])
-    assert redact(once, [NAMES]) == once
+    assert redact(once, [NAMES]) == plain(once)
 
 
 @given(

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from small_study import number
 
 from cobench.ingest import parse
-from cobench.ingest.numbers import checksum_fits
 from cobench.ingest.parse import Parsed, Window
 
 AUTUMN = Window(date(2025, 7, 5), date(2026, 3, 1))
@@ -185,6 +184,12 @@ def test_numbers_without_an_identity_number_need_no_check_character(letter):
         ("3.70102E+17", "destroyed_number"),
         ("G3.70102E+17", "destroyed_number"),
         ("370102201403151000", "destroyed_number"),
+        ("370102201403151000.0", "destroyed_number"),
+        ("370,102,201,403,151,000", "destroyed_number"),
+        ("3.70102201403151Ｅ＋17", "destroyed_number"),
+        ("3,70102E17", "destroyed_number"),
+        ("70102201403151234", "malformed_number"),
+        ("１２３４５６", "malformed_number"),
         (number(1)[:-1] + ("0" if number(1)[-1] != "0" else "1"), "wrong_checksum"),
         (number(1)[:-1], "malformed_number"),
         (number(1)[1:], "malformed_number"),

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cobench.ingest.numbers import is_identity_number
 from cobench.release import scan_html, scan_text
-from cobench.release.identifiers import is_identity_number
 
 FULL_WIDTH = {ord(str(i)): chr(0xFF10 + i) for i in range(10)} | {ord("X"): "Ｘ", ord("G"): "Ｇ"}
 NAMES = {"赵小满", "欧阳夏", "钱一", "阿依·古丽", "高明"}
