@@ -9,6 +9,8 @@ from simulated import COVARIATES, WITHIN, district, school_selection
 from cobench.effects import aipw, difference, regress
 from cobench.effects.aipw import fit_aipw
 from cobench.effects.learners import Logistic, Ridge
+from cobench.effects.sample import levels_of, take_sample
+from cobench.effects.support import restrict_to_support
 
 SCHOOL = {"within": ["school"], "cluster": "class_id"}
 
@@ -237,3 +239,49 @@ def test_a_handful_of_exposed_students_is_too_few():
     few = frame[(frame["visit"] == "none") | (frame.groupby("visit").cumcount() < 4)]
     row = aipw(few, "score", "visit", ["lagged"]).iloc[0]
     assert row["status"] == "not_estimable" and "fewer than 5" in row["reason"]
+
+
+# ---- calibration of the standard error, exactly: no draws, hence no chance ------------------------------------
+
+
+def exact_ratios(frame, outcome, treatment, covariates, within, cluster):
+    """Expected squared standard error over the true variance, given exposure and covariates.
+
+    With ridge the estimate is linear in the outcome, so both are sums over unit outcomes: of a student, and of
+    a whole class. The two ratios are for independent students and for a tenth of the variance between classes.
+    """
+    reference = levels_of(frame, treatment)[1]
+    sample = take_sample(
+        frame, outcome=outcome, treatment=treatment, level=levels_of(frame, treatment)[0][0],
+        reference=reference, covariates=covariates, within=within, cluster=cluster,
+    )  # fmt: skip
+    sample, _ = restrict_to_support(sample, "ATT")
+    groups = np.unique(sample.cluster, return_inverse=True)[1]
+    sums = []
+    for units in (np.eye(len(groups)), (groups[:, None] == np.arange(groups.max() + 1)).astype(float)):
+        fits = [
+            fit_aipw(
+                y=unit,
+                d=sample.d,
+                x=sample.covariates.x,
+                cell=sample.cell,
+                cluster=sample.cluster,
+                n_repeats=1,
+            )
+            for unit in units.T
+        ]
+        sums.append([sum(fit.std_error**2 for fit in fits), sum(fit.estimate**2 for fit in fits)])
+    students, classes = np.array(sums)
+    return [np.divide(*((1 - shared) * students + shared * classes)) for shared in (0.0, 0.1)]
+
+
+def test_the_squared_error_is_the_variance_on_average_with_cell_means():
+    frame, _ = district(2, schools=2)
+    ratios = exact_ratios(frame, "score", "visit", ["lagged"], WITHIN, "class_id")
+    assert ratios == pytest.approx([1, 1], abs=0.04)  # without the correction of CR2: below 0.92
+
+
+def test_the_squared_error_is_the_variance_on_average_with_cell_effects():
+    frame = school_selection(3, schools=5, classes=4, size=15)
+    ratios = exact_ratios(frame, "y", "visit", ["x"], ["school"], "class_id")
+    assert ratios == pytest.approx([1, 1], abs=0.04)
