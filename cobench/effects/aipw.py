@@ -75,6 +75,7 @@ def aipw(
     seed: int = SEED,
     adjustment: str | None = None,
     reference: object = None,
+    n_repeats: int = REPEATS,
 ) -> pd.DataFrame:
     """Doubly robust effect of each level against the reference, from the rows of those two levels.
 
@@ -91,6 +92,8 @@ def aipw(
     adjustment : {"effects", "means"}, optional
         How the models know the cells; chosen from the data by default
         (:func:`cobench.effects.folds.choose_adjustment`).
+    n_repeats : int
+        Divisions into folds over which predictions are averaged.
 
     Returns
     -------
@@ -106,8 +109,9 @@ def aipw(
             within=within, cluster=cluster,
         )  # fmt: skip
         return answer_aipw(
-            sample, estimand, learners=learners, n_folds=n_folds, seed=seed, adjustment=adjustment
-        )
+            sample, estimand, learners=learners, n_folds=n_folds, seed=seed, adjustment=adjustment,
+            n_repeats=n_repeats,
+        )  # fmt: skip
 
     fits = [(level, partial(fit, level)) for level in levels]
     return observational_rows(fits, treatment=treatment, outcome=outcome, estimand=estimand, method="aipw")
@@ -121,6 +125,7 @@ def answer_aipw(
     n_folds: int = 5,
     seed: int = SEED,
     adjustment: str | None = None,
+    n_repeats: int = REPEATS,
 ) -> Answer:
     """AIPW on one sample, on its common support.
 
@@ -134,6 +139,7 @@ def answer_aipw(
     fit = fit_aipw(
         y=sample.y, d=sample.d, x=sample.covariates.x, cell=sample.cell, cluster=sample.cluster,
         estimand=estimand, learners=learners, n_folds=n_folds, seed=seed, adjustment=adjustment,
+        n_repeats=n_repeats,
     )  # fmt: skip
     answer = Answer(
         sample=sample,

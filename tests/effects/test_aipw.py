@@ -187,13 +187,14 @@ def test_semi_synthetic_ihdp_errors_are_those_of_a_linear_aipw():
         rows = {
             "naive": difference(frame, "yf", "t"),
             "one model": regress(frame, "yf", "t", names),
-            "aipw": aipw(frame, "yf", "t", names, estimand="ATE"),
+            "aipw": aipw(frame, "yf", "t", names, estimand="ATE", n_repeats=10),
         }
         for name, found in rows.items():
             errors[name].append(abs(found.loc[0, "estimate"] - truth))
     assert np.mean(errors["naive"]) == pytest.approx(0.262, abs=0.0005)
     assert np.mean(errors["one model"]) == pytest.approx(0.742, abs=0.0005)
-    # Others report 0.120-0.126 by penalty and clipping; folds of 600 rows add a little.
+    # Others report 0.120-0.126 by penalty and clipping; fitting on four fifths of 111 treated children adds a
+    # little (0.138-0.145 over seeds with ten divisions; single divisions scatter from 0.116 to 0.202).
     assert np.mean(errors["aipw"]) < 0.15
 
 
