@@ -8,7 +8,7 @@ from cobench.effects.design import Assignment, Design
 from cobench.effects.estimate import EffectResult, estimate_effect
 from cobench.effects.estimates import COLUMNS, adjust_family, as_estimates, minimum_detectable
 from cobench.effects.reasons import reason_in
-from cobench.effects.weighting import weighting
+from cobench.effects.weighting import ipw
 
 __all__ = [
     "COLUMNS",
@@ -27,5 +27,5 @@ __all__ = [
     "overlap_table",
     "reason_in",
     "regress",
-    "weighting",
+    "ipw",
 ]

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 from cobench.errors import ParameterError
 
-METHODS = ("difference", "regress", "aipw", "weighting")
+METHODS = ("difference", "regress", "aipw", "ipw")
 ESTIMANDS = ("ATT", "ATE")
 ROLES = ("confirmatory", "exploratory")
 SE_TYPES = ("classic", "HC1", "HC2", "CR1", "CR1S", "CR2")
@@ -51,7 +51,7 @@ class Design:
     estimand : {"ATT", "ATE"}
     role : {"confirmatory", "exploratory"}
         Of the primary method on everybody; other methods are ``robustness``, subgroups ``exploratory``.
-    primary : {"difference", "regress", "aipw", "weighting"}
+    primary : {"difference", "regress", "aipw", "ipw"}
     methods : tuple of str
         All methods to run; the primary one is added if absent.
     covariates : tuple of str

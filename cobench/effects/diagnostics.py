@@ -14,10 +14,9 @@ from cobench.effects.design import Assignment, Design
 from cobench.effects.effect_sizes import attrition
 from cobench.effects.estimates import minimum_detectable
 from cobench.effects.evidence import Evidence
-from cobench.effects.folds import cell_means
+from cobench.effects.exposure import MOSTLY_BETWEEN, between_share
 from cobench.effects.sample import Sample, as_level, group_codes
 
-MOSTLY_BETWEEN = 0.5
 LOST_SHARE = 0.10
 LEAST_ESS = 20
 NEGLIGIBLE = 0.05
@@ -140,25 +139,6 @@ def check_cluster_level(sample: Sample, assignment: Assignment | None, level: st
         en = f"{percent} of the variation of exposure lies between {en_name}; standard errors obey {en_name}."
     status = "failed" if whole and not drawn else "passed"
     return Check("cluster_level", status, table, {"zh": zh, "en": en}, level)
-
-
-def between_share(d: np.ndarray, cluster: np.ndarray, cell: np.ndarray | None) -> float:
-    """Share of the variance of exposure between clusters (of the same cell), bias-corrected, in [0, 1].
-
-    One-way random-effects ANOVA; cells, where given, count as known.
-    """
-    centred = d if cell is None else d - cell_means(d[:, None], cell)[:, 0]
-    places, counts = np.unique(cluster, return_inverse=True, return_counts=True)[1:]
-    groups, n = len(counts), len(d)
-    cells = 1 if cell is None else len(np.unique(cell))
-    if groups <= cells or n <= groups:
-        return 0.0
-    means = np.bincount(places, weights=centred) / counts
-    ms_between = np.sum(counts * (means - centred.mean()) ** 2) / (groups - cells)
-    ms_within = np.sum((centred - means[places]) ** 2) / (n - groups)
-    size = (n - np.sum(counts**2) / n) / (groups - 1)
-    between = max(ms_between - ms_within, 0.0) / size
-    return float(between / (between + ms_within)) if between + ms_within > 0 else 0.0
 
 
 def check_few_clusters(answer: Answer, floor: int, level: str) -> Check:

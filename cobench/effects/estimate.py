@@ -25,7 +25,7 @@ from cobench.effects.sample import (
     select_rows,
     take_sample,
 )
-from cobench.effects.weighting import fit_weighting
+from cobench.effects.weighting import fit_ipw
 from cobench.errors import NotEstimableError
 
 
@@ -160,11 +160,11 @@ def _sample(frame: pd.DataFrame, design: Design, level: str, method: str) -> Sam
 
 def _answer(sample: Sample, design: Design, method: str) -> Answer:
     if method == "difference":
-        return fit_difference(sample, design.se_type, _estimand(design, method))
+        return fit_difference(sample, _errors(design), _estimand(design, method))
     if method == "regress":
-        return fit_regress(sample, design.se_type, _estimand(design, method))
-    if method == "weighting":
-        return fit_weighting(sample, design.estimand)
+        return fit_regress(sample, _errors(design), _estimand(design, method))
+    if method == "ipw":
+        return fit_ipw(sample, design.estimand)
     return answer_aipw(
         sample, design.estimand, n_folds=design.n_folds, seed=design.seed, adjustment=design.adjustment
     )

@@ -20,6 +20,7 @@ import numpy as np
 
 from cobench.effects.reasons import not_estimable
 
+UNCLUSTERED = ("classic", "HC1", "HC2", "HC3")
 CLUSTERED = ("CR1", "CR1S", "CR2", "CR3")
 ROOT, INVERSE = 0.5, 1.0
 COLLINEAR = 1e-9

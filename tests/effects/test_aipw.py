@@ -93,8 +93,8 @@ def test_both_ways_of_knowing_the_school_see_through_selection_by_school(adjustm
 
 def test_ignoring_the_school_misleads_and_dummies_of_held_out_schools_too():
     frame = school_selection(1)
-    ignoring = aipw(frame, "y", "visit", ["x"], cluster="class_id").iloc[0]
-    held_out = aipw(frame, "y", "visit", ["x", "school"], cluster="school").iloc[0]
+    ignoring = aipw(frame, "y", "visit", ["x"], within=[], cluster="class_id").iloc[0]
+    held_out = aipw(frame, "y", "visit", ["x", "school"], within=[], cluster="school").iloc[0]
     for row in (ignoring, held_out):
         assert row["estimate"] > 0.35 and row["conf_low"] > 0.25
     refused = aipw(
@@ -172,7 +172,7 @@ def test_mindsets_with_folds_of_whole_schools():
     frame = learning_mindsets()
     frame = frame.assign(**{name: frame[name].astype(str) for name in ("S3", "C1", "XC")})
     names = ["S3", "C1", "C2", "C3", "XC", "X1", "X2", "X3", "X4", "X5"]
-    row = aipw(frame, "Y", "Z", names, cluster="schoolid", estimand="ATE").iloc[0]
+    row = aipw(frame, "Y", "Z", names, cluster="schoolid", within=[], estimand="ATE").iloc[0]
     # 0.243 (0.017) is another cross-fitted AIPW: other folds move the third decimal.
     assert (row["estimate"], row["std_error"]) == pytest.approx((0.243, 0.017), abs=0.003)
     assert row["evidence"] == "adjusted_association"

@@ -235,7 +235,7 @@ def test_exposure_decided_for_whole_classes_is_said():
 def test_one_exposed_class_can_not_be_compared_with_the_others():
     single = FRAME.assign(visit=np.where(FRAME["class_id"] == FRAME["class_id"].iloc[0], "at_home", "none"))
     design = replace(
-        DESIGN, within=(), subgroups=(), methods=("regress", "aipw", "weighting"), covariates=("lagged",)
+        DESIGN, within=(), subgroups=(), methods=("regress", "aipw", "ipw"), covariates=("lagged",)
     )
     rows = estimate_effect(single, design).estimates
     assert set(rows["status"]) == {"not_estimable"}
@@ -270,7 +270,7 @@ BAD = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_bad_data_end_in_a_reason_in_both_languages(case):
-    result = estimate_effect(BAD[case], replace(DESIGN, methods=("regress", "aipw", "weighting")))
+    result = estimate_effect(BAD[case], replace(DESIGN, methods=("regress", "aipw", "ipw")))
     row = result.estimates.query("role == 'confirmatory'").iloc[0]
     assert (row["status"], row["evidence"]) == ("not_estimable", "not_estimable")
     assert np.isnan(row["estimate"]) and row["reason"]
