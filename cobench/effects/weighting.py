@@ -73,7 +73,8 @@ def ipw(
     se_type : {"M", "CR2", "HC2"}, optional
         ``M``: the estimated model of exposure is part of the error (stacked estimating equations), summed by
         cluster. ``CR2``/``HC2``: the weights count as known, which errs on the safe side for the ATE
-        (Lunceford and Davidian 2004) but may err on either for the ATT. Default: ``M`` for the ATT, else known.
+        (Lunceford and Davidian 2004), often far, and may err on either for the ATT. Default: ``M``; for the ATE
+        without clusters ``HC2``, as it is usually published.
     trim : float, optional
         Students whose propensity is outside [trim, 1 - trim] are left out and the model is fitted again; the
         population of the row says so (Crump, Hotz, Imbens and Mitnik 2009 use 0.1).
@@ -135,7 +136,8 @@ def fit_ipw(
     weights = arm_weights(propensity, sample.d, sample.cell, estimand)
     contrast = weighted_contrast(sample.y, sample.d, weights, sample.cell, sample.cluster)
     scores = contrast.scores
-    known = (estimand == "ATE") if se_type is None else se_type != "M"
+    usual = estimand == "ATE" and sample.cluster is None
+    known = usual if se_type is None else se_type != "M"
     if not known:
         spread = _from_propensity(sample, x, raw, weights, max(penalty, LEAST_PENALTY), estimand)
         scores = scores + by_cluster(spread, sample.cluster)
