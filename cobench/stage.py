@@ -206,6 +206,8 @@ def design_of(study: Study, panel: Panel, effect: Effect) -> Design:
         assignment=assignment,
         subgroups=(*map(panel_column, effect.subgroups), *_never_before(effect)),
         population=effect.population.en if effect.population else "all",
+        instrument=panel_column(effect.instrument) if effect.instrument else None,
+        least_clusters=effect.least_clusters,
         smallest_of_interest=effect.smallest_of_interest,
         replication_only=effect.replication_only,
         seed=study.seed,

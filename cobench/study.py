@@ -23,7 +23,7 @@ TABLE_NAMES = (
     "panel",
 )
 
-Method = Literal["difference", "regress", "aipw"]
+Method = Literal["difference", "regress", "ipw", "entropy_balance", "matching", "aipw", "iv"]
 
 
 @dataclass(frozen=True)
@@ -209,9 +209,11 @@ class Effect:
     adjust: tuple[str, ...] = ()
     within: tuple[str, ...] = ()
     cluster: str | None = None
-    se_type: Literal["classic", "HC1", "HC2", "CR1", "CR1S", "CR2"] | None = None
+    se_type: Literal["classic", "HC1", "HC2", "HC3", "CR1", "CR1S", "CR2", "CR3", "wild"] | None = None
     subgroups: tuple[str, ...] = ()
     assignment: Assignment | None = None
+    instrument: str | None = None
+    least_clusters: int = 4
     smallest_of_interest: float | None = None
     filter: str | None = None
     population: Text | None = None

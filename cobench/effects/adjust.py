@@ -13,7 +13,7 @@ from cobench.effects.answers import Answer, check_clusters, checked, observation
 from cobench.effects.bootstrap import DRAWS, SEED, effective_clusters, wild_bootstrap
 from cobench.effects.inference import CLUSTERED, UNCLUSTERED, OlsFit, fit_ols, precision, welch
 from cobench.effects.reasons import not_estimable
-from cobench.effects.sample import Sample, as_level, levels_of, require_columns, take_sample
+from cobench.effects.sample import Sample, as_level, check_known, levels_of, require_columns, take_sample
 from cobench.errors import ParameterError
 
 MOST_DUMMIES = 200_000_000
@@ -61,7 +61,7 @@ def difference(
         :data:`cobench.effects.estimates.COLUMNS`; observational, so evidence is ``descriptive``.
     """
     levels, base = levels_of(frame, treatment, reference)
-    _check_se_type(se_type, cluster)
+    check_se_type(se_type, cluster)
     take = partial(take_sample, frame, outcome=outcome, treatment=treatment, reference=base, cluster=cluster)
     fits = [
         (level, lambda level=level: fit_difference(take(level=level), Errors(se_type, least_clusters)))
@@ -117,10 +117,10 @@ def regress(
         fixed effects are in the model, and ``between_clusters`` where exposure was decided for whole
         clusters. Covariates and fixed effects that depend on others are dropped.
     """
-    frame, cells, dummies = _effect_columns(frame, fixed_effects)
+    frame, cells, dummies = effect_columns(frame, fixed_effects)
     errors = Errors(se_type, least_clusters, wild_weights, n_draws, seed)
     levels, base = levels_of(frame, treatment, reference)
-    _check_se_type(se_type, cluster)
+    check_se_type(se_type, cluster)
     estimand = "variance_weighted" if covariates or fixed_effects else "mean_difference"
 
     def fit(level: str) -> Answer:
@@ -164,7 +164,8 @@ def fit_regress(sample: Sample, errors: Errors, estimand: str) -> Answer:
     answer = Answer(
         sample, float(fit.coefficients[place]),
         precision(fit, column, cluster=sample.cluster, se_type="CR1" if wild else errors.se_type),
-        estimand, notes={"n_dropped_columns": dropped} | _clusters_that_count(fit, place, sample),
+        estimand, notes={"n_dropped_columns": dropped, "working": float(fit.bread[place, place])}
+        | _clusters_that_count(fit, place, sample),
     )  # fmt: skip
     answer = checked(answer)
     return with_bootstrap(answer, fit, place, errors) if wild else answer
@@ -205,12 +206,11 @@ def _clusters_that_count(fit: OlsFit, place: int, sample: Sample) -> dict[str, f
     if sample.cluster is None:
         return {}
     return {
-        f"effective_clusters_rho_{rho}": effective_clusters(fit, place, sample.cluster, rho)
-        for rho in (0, 1)
+        f"effective_clusters_rho_{rho}": effective_clusters(fit, place, sample.cluster, rho) for rho in (0, 1)
     }
 
 
-def _effect_columns(
+def effect_columns(
     frame: pd.DataFrame, fixed_effects: Sequence[str | tuple[str, ...]]
 ) -> tuple[pd.DataFrame, list[str], list[str]]:
     """Frame with fixed effects as text, the columns that are absorbed and those that become dummies.
@@ -252,13 +252,9 @@ def standardised(x: np.ndarray) -> np.ndarray:
     return (x - x.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
 
 
-def _check_se_type(se_type: str | None, cluster: str | None) -> None:
-    """The same words as :class:`cobench.effects.design.Design` allows."""
-    if se_type is not None and se_type not in (*UNCLUSTERED, *CLUSTERED, "wild"):
-        allowed = ", ".join((*UNCLUSTERED, *CLUSTERED, "wild"))
-        raise ParameterError(
-            en=f"se_type {se_type!r} is not one of {allowed}", zh=f"se_type {se_type!r} 不在 {allowed} 之中"
-        )
+def check_se_type(se_type: str | None, cluster: str | None, wild: bool = True) -> None:
+    """Raise :class:`ParameterError` for an unknown error, or one that doesn't obey the cluster."""
+    check_known("se_type", se_type, (None, *UNCLUSTERED, *CLUSTERED, *(("wild",) if wild else ())))
     if se_type in (*CLUSTERED, "wild") and cluster is None:
         raise ParameterError(
             en=f"se_type {se_type} needs a cluster column", zh=f"se_type {se_type} 需要给出 cluster 列"

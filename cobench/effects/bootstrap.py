@@ -147,7 +147,9 @@ def _p_values(
     def p_value(null: float) -> float:
         gap = estimate - null
         top = np.abs(sums[0] + gap * sums[1])
-        bottom = np.sqrt(np.maximum(factor * (squares[0] + 2 * gap * squares[1] + gap**2 * squares[2]), 1e-300))
+        bottom = np.sqrt(
+            np.maximum(factor * (squares[0] + 2 * gap * squares[1] + gap**2 * squares[2]), 1e-300)
+        )
         return float(np.mean(top / bottom >= abs(gap) / error * (1 - TIE)))
 
     return p_value, estimate / error, error

@@ -198,58 +198,36 @@ def cluster_scores(fit: OlsFit, place: int, cluster: np.ndarray) -> tuple[np.nda
     scores : ndarray, (G,)
         In the order of sorted cluster codes; their sum of squares is the CR2 variance.
     df : float
-        ``tr(P)^2 / tr(P P)``.
+        ``tr(P)^2 / tr(P P)``, ``P`` the covariance of the scores under an identity working model.
     """
-    wanted = np.zeros((1, len(fit.kept)))
-    wanted[0, place] = 1.0
-    found = contrast_scores(fit, wanted, cluster)
-    p = found.products[0, 0]
-    return found.scores[:, 0], float(np.trace(p) ** 2 / np.sum(p * p))
+    scores, p = _adjusted_scores(fit, place, cluster, ROOT)
+    return scores, float(np.trace(p) ** 2 / np.sum(p * p))
 
 
-@dataclass(frozen=True)
-class ContrastScores:
-    """Contributions of clusters to several contrasts of coefficients.
+def _adjusted_scores(
+    fit: OlsFit, place: int, cluster: np.ndarray, power: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores (G,) adjusted by ``(I - H_gg)^-power``, and their covariance under an identity working model (G, G).
 
-    Attributes
-    ----------
-    scores : ndarray, (G, q)
-        Adjusted; ``scores.T @ scores`` is their covariance.
-    products : ndarray, (q, q, G, G)
-        ``P_gh = delta_gh a_g'a_g - w_g'M w_h``: under an identity working model the covariance of score s of
-        cluster g with score t of cluster h.
+    ``P_gh = delta_gh a_g'a_g - w_g'M w_h``.
     """
-
-    scores: np.ndarray
-    products: np.ndarray
-
-
-def contrast_scores(
-    fit: OlsFit, wanted: np.ndarray, cluster: np.ndarray, power: float = ROOT
-) -> ContrastScores:
-    """Scores of the contrasts ``wanted`` (q, k) of the kept coefficients, adjusted by ``(I - H_gg)^-power``."""
     rows = rows_by_cluster(cluster)
-    q, reach = len(wanted), fit.bread @ wanted.T
-    scores, lengths = np.zeros((len(rows), q)), np.zeros((len(rows), q, q))
-    of_cells = np.zeros((q, len(rows), len(fit.mass)))
-    of_columns = np.zeros((q, len(rows), fit.z.shape[1]))
+    scores, lengths = np.zeros(len(rows)), np.zeros(len(rows))
+    of_cells = np.zeros((len(rows), len(fit.mass)))
+    of_columns = np.zeros((len(rows), fit.z.shape[1]))
     for g, index in enumerate(rows):
         cells, gram, moments = _cross_products(fit, index)
         root, inverse_root = _factor(gram)
         values, vectors = np.linalg.eigh(root.T @ _bread_of(fit, cells) @ root)
         adjust = (vectors * _adjustment(values, power)) @ vectors.T
-        alpha = adjust @ (root.T @ np.vstack([-fit.means[cells] @ reach, reach]))
-        scores[g] = alpha.T @ (inverse_root.T @ moments)
-        lengths[g] = alpha.T @ alpha
-        w = (root @ alpha).T
-        of_cells[:, g, cells], of_columns[:, g] = w[:, : len(cells)], w[:, len(cells) :]
+        contrast = np.concatenate([-fit.means[cells] @ fit.bread[:, place], fit.bread[:, place]])
+        alpha = adjust @ (root.T @ contrast)
+        scores[g] = alpha @ (inverse_root.T @ moments)
+        lengths[g] = alpha @ alpha
+        w = root @ alpha
+        of_cells[g, cells], of_columns[g] = w[: len(cells)], w[len(cells) :]
     inner = of_columns - of_cells @ fit.means
-    products = np.empty((q, q, len(rows), len(rows)))
-    for s in range(q):
-        for t in range(q):
-            across = (of_cells[s] / fit.mass) @ of_cells[t].T + inner[s] @ fit.bread @ inner[t].T
-            products[s, t] = np.diag(lengths[:, s, t]) - across
-    return ContrastScores(scores, products)
+    return scores, np.diag(lengths) - (of_cells / fit.mass) @ of_cells.T - inner @ fit.bread @ inner.T
 
 
 def _cross_products(fit: OlsFit, index: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -292,8 +270,7 @@ def _clustered(fit: OlsFit, place: int, reach: np.ndarray, cluster: np.ndarray, 
         scores, df = cluster_scores(fit, place, cluster)
         return Precision(float(np.sqrt(np.sum(scores**2))), df, se_type, scores)
     if se_type == "CR3":
-        wanted = np.eye(len(fit.kept))[[place]]
-        scores = contrast_scores(fit, wanted, cluster, INVERSE).scores[:, 0]
+        scores, _ = _adjusted_scores(fit, place, cluster, INVERSE)
         factor = (len(scores) - 1) / len(scores)
     else:
         scores = np.bincount(dense_codes(cluster), weights=reach * fit.residuals)

@@ -19,7 +19,13 @@ from cobench.effects.inference import Precision, dense_codes
 from cobench.effects.reasons import not_estimable
 from cobench.effects.sample import Sample, check_arms, check_known, levels_of, take_sample
 from cobench.effects.support import restrict_to_support
-from cobench.effects.weighting import clipped, effective_n, propensity_model, weighted_contrast, weighted_precision
+from cobench.effects.weighting import (
+    clipped,
+    effective_n,
+    propensity_model,
+    weighted_contrast,
+    weighted_precision,
+)
 
 CALLIPER = 0.2
 LEAST_MATCHED = 0.5
@@ -146,11 +152,15 @@ def fit_matching(
         raise not_estimable("mostly_unmatched")
     weights = np.bincount(found.unexposed, weights=found.share, minlength=len(values))
     weights[found.exposed] = 1.0
-    expected = np.bincount(found.exposed, weights=found.share * sample.y[found.unexposed], minlength=len(values))
+    expected = np.bincount(
+        found.exposed, weights=found.share * sample.y[found.unexposed], minlength=len(values)
+    )
     inside = (sample.d == 1) & (weights > 0)
     gaps = (sample.y - expected)[inside]
     keep = weights > 0
-    kept = sample.take(keep | (sample.d == 0), "unmatched").take(keep[keep | (sample.d == 0)], "not_matched_with")
+    kept = sample.take(keep | (sample.d == 0), "unmatched").take(
+        keep[keep | (sample.d == 0)], "not_matched_with"
+    )
     answer = Answer(
         kept, float(gaps.mean()), _precision(kept, found, gaps, weights, keep, replace), "ATT", weights[keep],
         propensity[keep], effective_n(weights[keep], kept.d, "ATT"),
@@ -183,7 +193,9 @@ def match(
         free[inside[1]] = False
     if between and len(np.unique(cell)) > 1:
         waiting = np.setdiff1d(exposed, inside[0])
-    outside = _nearest(values, np.asarray(waiting, dtype=int), np.flatnonzero(free), widest, n_matches, replace)
+    outside = _nearest(
+        values, np.asarray(waiting, dtype=int), np.flatnonzero(free), widest, n_matches, replace
+    )
     both = _stacked([inside, outside])
     within = np.r_[np.ones(len(inside[0]), dtype=bool), np.zeros(len(outside[0]), dtype=bool)]
     return Matches(*both, within=within, n_exposed=len(exposed))

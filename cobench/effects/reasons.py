@@ -63,6 +63,14 @@ REASONS: dict[str, Text] = {
         en="column {column} holds negative weights or none above zero",
         zh="列 {column} 含有负权重，或没有大于零的权重",
     ),
+    "one_group": Text(
+        en="fewer than two groups have an effect that can be estimated",
+        zh="可估计效应的群体不足两个",
+    ),
+    "few_df": Text(
+        en="there are too few groups of students to test so many differences at once",
+        zh="群组太少，无法同时检验这么多差异",
+    ),
     "two_levels": Text(
         en="{column} has more than two values, and this method compares two",
         zh="{column} 有两个以上的取值，而该方法只比较两个",

@@ -29,7 +29,10 @@ STEPS = {
         "没有条件相同的未接受者，移出总体",
         "exposed students with no unexposed counterpart",
     ),
-    "propensity_extreme": ("倾向得分过于极端，移出总体", "propensity too extreme, left out of the population"),
+    "propensity_extreme": (
+        "倾向得分过于极端，移出总体",
+        "propensity too extreme, left out of the population",
+    ),
     "unmatched": ("卡尺范围内没有可匹配的学生", "no match within the calliper"),
     "not_matched_with": ("没有被匹配到，未用于比较", "unexposed students not matched with anyone"),
     "analysed": ("进入分析", "analysed"),
@@ -76,6 +79,8 @@ class Sample:
         Columns :data:`FLOW`.
     cluster_labels : tuple of str
         By cluster code.
+    extra : ndarray, (n, e), or None
+        Numbers that a method carries along (exposure and instrument of two-stage least squares).
     """
 
     level: str
@@ -92,6 +97,7 @@ class Sample:
     flow: pd.DataFrame
     names: dict[str, str]
     cluster_labels: tuple[str, ...] = ()
+    extra: np.ndarray | None = None
 
     def take(self, rows: np.ndarray, step: str | None = None) -> Sample:
         """The rows of a boolean mask; ``step`` is counted in the flow."""
@@ -104,6 +110,7 @@ class Sample:
             cell=None if self.cell is None else self.cell[rows],
             cluster=None if self.cluster is None else self.cluster[rows],
             weights=None if self.weights is None else self.weights[rows],
+            extra=None if self.extra is None else self.extra[rows],
             flow=self.flow if step is None else add_step(self.flow, step, int(rows.sum())),
         )
 
@@ -128,6 +135,7 @@ def take_sample(
     cluster: str | None = None,
     weights: str | None = None,
     levels: Sequence[str] = (),
+    extra: Sequence[str] = (),
 ) -> Sample:
     """The complete rows of one comparison, in an order set by their content.
 
@@ -146,8 +154,8 @@ def take_sample(
     """
     levels = list(dict.fromkeys([level, *levels]))
     keep, flow = select_rows(
-        frame, outcome=outcome, treatment=treatment, levels=[reference, *levels], covariates=covariates,
-        groups=[*within, *filter(None, [cluster])], weights=weights,
+        frame, outcome=outcome, treatment=treatment, levels=[reference, *levels],
+        covariates=[*covariates, *extra], groups=[*within, *filter(None, [cluster])], weights=weights,
     )  # fmt: skip
     if not keep.any():
         raise not_estimable("no_rows", treatment=treatment, outcome=outcome)
@@ -169,6 +177,7 @@ def take_sample(
         flow=flow,
         names={"within": " x ".join(within), "cluster": cluster or ""},
         cluster_labels=labels,
+        extra=np.column_stack([as_number(rows[name]) for name in extra]) if extra else None,
     )
     if weights:
         sample = sample.take(sample.weights > 0, "weight_zero")
@@ -255,6 +264,7 @@ def in_content_order(sample: Sample) -> Sample:
     tied = np.r_[False, same] | np.r_[same, False]
     rows = order[tied]
     keys = [*sample.covariates.x[rows].T, *sample.arms[rows].T, sample.d[rows]]
+    keys += [] if sample.extra is None else [*sample.extra[rows].T]
     keys += [c[rows] for c in (sample.weights, sample.cluster, sample.cell) if c is not None]
     order[tied] = rows[np.lexsort([*keys, sample.y[rows]])]
     return sample.take(order)

@@ -158,9 +158,7 @@ def propensity_model(sample: Sample, penalty: float = 0.0) -> tuple[np.ndarray, 
     return x, Logistic(max(penalty, LEAST_PENALTY)).fit(x, sample.d).predict_proba(x)[:, 1]
 
 
-def weighted_precision(
-    scores: np.ndarray, df: float, names: tuple[str, str], sample: Sample
-) -> Precision:
+def weighted_precision(scores: np.ndarray, df: float, names: tuple[str, str], sample: Sample) -> Precision:
     """Error of a weighted contrast; ``names`` without and with clusters."""
     clustered = sample.cluster is not None
     return Precision(float(np.sqrt(np.sum(scores**2))), df, names[clustered], scores if clustered else None)
