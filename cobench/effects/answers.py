@@ -12,7 +12,7 @@ from cobench.effects.effect_sizes import hedges_correction, pooled_sd
 from cobench.effects.estimates import as_estimates
 from cobench.effects.evidence import evidence_of
 from cobench.effects.exposure import check_arms_of_clusters, mostly_between
-from cobench.effects.inference import Precision
+from cobench.effects.inference import Precision, dense_codes
 from cobench.effects.reasons import not_estimable
 from cobench.effects.sample import Sample
 from cobench.errors import NotEstimableError
@@ -79,8 +79,8 @@ def row_of(answer: Answer, method: str) -> dict:
         "es_type": "hedges_g (pooled SD of the two arms)",
         "n_obs": n_obs,
         "n_treated": sample.n_treated,
-        "n_clusters": None if clusters is None else len(np.unique(clusters)),
-        "n_treated_clusters": None if clusters is None else len(np.unique(clusters[treated])),
+        "n_clusters": None if clusters is None else np.count_nonzero(np.bincount(clusters)),
+        "n_treated_clusters": None if clusters is None else np.count_nonzero(np.bincount(clusters[treated])),
         "ess": answer.ess,
         "status": "ok",
     }
@@ -171,9 +171,9 @@ def check_clusters(sample: Sample, least: int = 2) -> None:
     """Raise :class:`NotEstimableError` below ``least`` clusters, or when a side of whole clusters has one."""
     if sample.cluster is None:
         return
-    if len(np.unique(sample.cluster)) < least:
+    if np.count_nonzero(np.bincount(sample.cluster)) < least:
         raise not_estimable("few_clusters", cluster=sample.names["cluster"], least=least)
-    codes = np.unique(sample.cluster, return_inverse=True)[1]
+    codes = dense_codes(sample.cluster)
     share = np.bincount(codes, weights=sample.d) / np.bincount(codes)
     whole = np.all((share == 0) | (share == 1))
     if whole and min((share == 1).sum(), (share == 0).sum()) < 2:

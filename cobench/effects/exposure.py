@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cobench.effects.folds import cell_means
+from cobench.effects.inference import dense_codes
 from cobench.effects.reasons import not_estimable
 from cobench.effects.sample import Sample, as_level, group_codes
 
@@ -19,9 +20,10 @@ def between_share(d: np.ndarray, cluster: np.ndarray, cell: np.ndarray | None) -
     One-way random-effects ANOVA; cells, where given, count as known.
     """
     centred = d if cell is None else d - cell_means(d[:, None], cell)[:, 0]
-    places, counts = np.unique(cluster, return_inverse=True, return_counts=True)[1:]
+    places = dense_codes(cluster)
+    counts = np.bincount(places)
     groups, n = len(counts), len(d)
-    cells = 1 if cell is None else len(np.unique(cell))
+    cells = 1 if cell is None else np.count_nonzero(np.bincount(cell))
     if groups <= cells or n <= groups:
         return 0.0
     means = np.bincount(places, weights=centred) / counts

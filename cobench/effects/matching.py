@@ -305,7 +305,7 @@ def _abadie_imbens(found: Matches, gaps: np.ndarray, weights: np.ndarray) -> Pre
     once = np.bincount(found.unexposed, minlength=len(weights)) > 0
     per_row = 1 + np.bincount(found.exposed, weights=found.share**2)[np.unique(found.exposed)]
     variance = np.sum((gaps - gaps.mean()) ** 2 / per_row) / n
-    extra = np.sum((weights[once] ** 2 - again[once])) * variance
+    extra = np.sum(weights[once] ** 2 - again[once]) * variance
     return Precision(float(np.sqrt(spread + extra) / n), float("nan"), "AI")
 
 

@@ -240,7 +240,7 @@ def check_arms(sample: Sample, least: int = 2) -> None:
             raise not_estimable(f"few_{arm}", least=least, **slot)
     if np.ptp(sample.y) <= 1e-12 * max(1.0, np.abs(sample.y).max()):
         raise not_estimable("constant_outcome", outcome=sample.outcome)
-    if sample.cluster is not None and len(np.unique(sample.cluster)) < 2:
+    if sample.cluster is not None and np.count_nonzero(np.bincount(sample.cluster)) < 2:
         raise not_estimable("one_cluster", cluster=sample.names["cluster"])
 
 
@@ -286,12 +286,12 @@ def code_covariates(rows: pd.DataFrame, columns: Sequence[str]) -> Covariates:
                 names.append(column if labels == ("false", "true") else f"{column}={label}")
             continue
         numbers = as_number(values)
-        distinct = np.unique(numbers)
-        if len(distinct) == 1:
+        low, high = numbers.min(initial=np.inf), numbers.max(initial=-np.inf)
+        if low >= high:
             continue
-        if len(distinct) == 2:
-            codes = (numbers == distinct[1]).astype(int)
-            levels[column] = (codes, (f"{distinct[0]:g}", f"{distinct[1]:g}"))
+        top = numbers == high
+        if (top | (numbers == low)).all():
+            levels[column] = (top.astype(int), (f"{low:g}", f"{high:g}"))
         blocks.append(numbers)
         names.append(column)
     x = np.column_stack(blocks) if blocks else np.zeros((len(rows), 0))

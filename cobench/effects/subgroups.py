@@ -148,7 +148,7 @@ def equality_test(answers: Sequence[Answer]) -> WaldTest:
     eigen, vectors = np.linalg.eigh(expected)
     d = (vectors / np.sqrt(eigen)) @ vectors.T @ contrasts
     q = len(contrasts)
-    spread = float(np.sum((d**2 @ (variances[:, None] * (d**2).T))))
+    spread = float(np.sum(d**2 @ (variances[:, None] * (d**2).T)))
     eta = min(q * (q + 1) / spread if spread > 0 else np.inf, _shared_groups(answers) - 1)
     if eta <= q - 1:
         raise not_estimable("few_df")

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cobench.effects.sample import as_level, code_covariates, levels_of, select_rows, take_sample
-from cobench.errors import MissingColumnError, NotEstimableError, ParameterError
+from cobench.errors import MissingColumnError, NotEstimableError
 
 FRAME = pd.DataFrame(
     {
