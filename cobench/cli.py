@@ -182,6 +182,21 @@ def demo(
     )
 
 
+@app.command()
+def withdraw(term: TermArgument = "", study: StudyOption = HERE) -> None:
+    """Declare that nobody holds earlier editions of a term's reports any more. 声明旧版报告已收回作废。"""
+    from cobench.run.progress import ui_language
+    from cobench.workbench.term_release import withdraw as forget
+
+    opened, term_id = _open(study, term)
+    n = forget(opened, term_id)
+    print(
+        f"学期 {term_id}：旧版报告已作废（{n} 个数目）；下次运行不再与之对照"
+        if ui_language() == "zh"
+        else f"term {term_id}: earlier editions withdrawn ({n} numbers); the next run is not held against them"
+    )
+
+
 def _open(folder: Path, term: str):
     """The study at or above ``folder`` and the id of ``term`` (the newest where empty)."""
     from cobench.study import find_study, load_study

@@ -1,6 +1,6 @@
 """What may leave the study: small cells, identifiers and dangerous characters are dealt with here."""
 
-from cobench.release.binning import release_bins
+from cobench.release.binning import release_bins, release_histogram
 from cobench.release.disclosure import (
     Released,
     Rules,
@@ -12,9 +12,11 @@ from cobench.release.disclosure import (
 )
 from cobench.release.escape import csv_text, escape_html, safe_cell
 from cobench.release.identifiers import Finding, scan_html, scan_text
+from cobench.release.structure import Counted
 from cobench.release.xlsx import write_workbook
 
 __all__ = [
+    "Counted",
     "Finding",
     "Released",
     "Rules",
@@ -24,6 +26,7 @@ __all__ = [
     "release_bins",
     "release_counts",
     "release_estimates",
+    "release_histogram",
     "release_table",
     "release_text",
     "safe_cell",

@@ -62,9 +62,48 @@ def release_bins(
     return release_table(frame, counts="n", min_cell=min_cell, kind="figure-data", title=title, note=note)
 
 
+def release_histogram(
+    bins: pd.DataFrame, *, by: str, min_cell: int = 10, title: str = "", note: str = ""
+) -> Released:
+    """Release counted bins: those of each group of ``by`` are merged until none is below ``min_cell``.
+
+    Hiding single bins would not do: the densities of a group integrate to one.
+
+    Parameters
+    ----------
+    bins : DataFrame
+        ``low, high, n`` and ``by``, the bins of a group adjoining and in order.
+    """
+    parts = [
+        merged_bins(own["n"].to_numpy(), np.append(own["low"], own["high"].iloc[-1]), min_cell).assign(
+            **{by: group}
+        )
+        for group, own in bins.groupby(by, sort=False)
+    ]
+    columns = [by, "low", "high", "n", "density"]
+    filled = [part for part in parts if len(part)]
+    frame = pd.concat(filled, ignore_index=True)[columns] if filled else pd.DataFrame(columns=columns)
+    return release_table(frame, counts="n", min_cell=min_cell, kind="figure-data", title=title, note=note)
+
+
 def _merged(values: np.ndarray, edges: np.ndarray, min_cell: int) -> pd.DataFrame:
-    """Histogram of one group; small bins join the next one up, a small last bin the one before."""
-    counts, _ = np.histogram(values, edges)
+    """Histogram of one group, see :func:`merged_bins`."""
+    return merged_bins(np.histogram(values, edges)[0], edges, min_cell)
+
+
+def merged_bins(counts: np.ndarray, edges: np.ndarray, min_cell: int) -> pd.DataFrame:
+    """Bins of at least ``min_cell``: a small bin joins the next one up, a small last bin the one before.
+
+    Parameters
+    ----------
+    counts : int array, shape (k,)
+    edges : float array, shape (k + 1,)
+
+    Returns
+    -------
+    DataFrame
+        ``low, high, n, density``; empty where all bins together are below ``min_cell``.
+    """
     lows, highs, numbers = [], [], []
     low, waiting = None, 0
     for i, count in enumerate(counts):

@@ -22,7 +22,7 @@ _GAP = "[ \\-\u00a0\u00ad\u00b7\u2000-\u200d\u202f\u2060\u3000\ufeff]?"
 _SPACED_18 = re.compile(f"(?<![0-9A-Za-z.])(?=((?:[0-9]{_GAP}){{17}}[0-9Xx])(?![0-9A-Za-z]))")
 _SCHOOL_NUMBER = re.compile(f"(?<![0-9A-Za-z])[GJLgjl]{_GAP}(?:[0-9]{_GAP}){{17}}[0-9Xx](?![0-9A-Za-z])")
 _MOBILE = re.compile(
-    f"(?<![0-9A-Za-z.,])(?:\\+?86{_GAP})?"
+    f"(?<![0-9A-Za-z.])(?:\\+?86{_GAP})?"
     f"1[3-9][0-9](?:[0-9]{{8}}|{_GAP}[0-9]{{4}}{_GAP}[0-9]{{4}}|(?:[ \u3000\u00a0\\-][0-9]){{8}})"
     "(?![0-9A-Za-z]|\\.[0-9])"
     "|(?<![0-9A-Za-z.])1[ \u3000\u00a0][3-9](?:[ \u3000\u00a0][0-9]){9}(?![0-9A-Za-z])"
@@ -40,6 +40,8 @@ _HAN = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af
 _HAN_RUN = re.compile(f"[{_HAN}]{{2,}}")
 _NAME_GAP = "[ \u3000\u00a0\u00b7\u2022\u30fb\u200b\u2027]{1,3}"
 _GAPPED = re.compile(f"(?<![{_HAN}])[{_HAN}]{{1,4}}(?:{_NAME_GAP}[{_HAN}]{{1,4}}){{1,3}}(?![{_HAN}])")
+_BETWEEN = re.compile(_NAME_GAP)
+_WORD = re.compile(r"\w+")
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECK = "10X98765432"
 
@@ -59,7 +61,9 @@ class Finding:
     where: str = "text"
 
 
-def scan_text(text: str, *, names: Collection[str] = (), exclude: Collection[str] = ()) -> list[Finding]:
+def scan_text(
+    text: str, *, names: Collection[str] | Roster = (), exclude: Collection[str] = ()
+) -> list[Finding]:
     """Find identity numbers, student numbers, mobile phones, pseudonyms and roster names in ``text``.
 
     Parameters
@@ -67,8 +71,8 @@ def scan_text(text: str, *, names: Collection[str] = (), exclude: Collection[str
     text : str
         Any text; full-width and spaced digits count as digits. Base64 images are skipped except for the texts
         in their metadata; other base64 payloads are decoded and searched.
-    names : collection of str
-        Names on the roster.
+    names : collection of str, or Roster
+        Names on the roster; prepare a :class:`Roster` once where many texts are searched.
     exclude : collection of str
         Phrases that are no names (fixed wording, labels, school names): a name inside one is not found.
 
@@ -78,7 +82,7 @@ def scan_text(text: str, *, names: Collection[str] = (), exclude: Collection[str
         In order of place; empty for a clean text.
     """
     plain, payloads = _without_payloads(_digits(text))
-    roster = _roster(names)
+    roster = names if isinstance(names, Roster) else Roster(names)
     found = set(_find(plain, roster, exclude, "text"))
     for offset, payload in payloads:
         line = plain.count("\n", 0, offset) + 1
@@ -87,12 +91,15 @@ def scan_text(text: str, *, names: Collection[str] = (), exclude: Collection[str
     return sorted(found)
 
 
-def scan_html(page: str, *, names: Collection[str] = (), exclude: Collection[str] = ()) -> list[Finding]:
+def scan_html(
+    page: str, *, names: Collection[str] | Roster = (), exclude: Collection[str] = ()
+) -> list[Finding]:
     """Search a finished page: its text as a reader sees it, and its source (attributes, scripts, comments).
 
     Entities and ``\\u4e2d``-like escapes are resolved, and inline tags do not break a word. Offsets are those of
     the text without tags where the identifier is visible, lines those of the source.
     """
+    names = names if isinstance(names, Roster) else Roster(names)
     source = _UNICODE_ESCAPE.sub(lambda match: chr(int(match[1], 16)), html.unescape(page))
     found = {(each.line, each.kind): each for each in scan_text(source, names=names, exclude=exclude)}
     visible = _TAG.sub(_line_ends_only, _BLOCK_TAG.sub(_break, page))
@@ -114,15 +121,13 @@ def _has_birth_date(digits: str) -> bool:
     return "11" <= digits[:2] <= "91" and 1900 <= year <= 2099 and 1 <= month <= 12 and 1 <= day <= 31
 
 
-def _find(text: str, roster: dict[int, set[str]], exclude: Collection[str], where: str) -> Iterator[Finding]:
+def _find(text: str, roster: Roster, exclude: Collection[str], where: str) -> Iterator[Finding]:
     starts = _line_starts(text)
     for kind, offset in _numbers(text):
         yield Finding(_line_at(starts, offset), offset, kind, where)
-    if roster:
-        covered = _covered(text, exclude)
-        for offset, length in _names(text, roster):
-            if not all(covered[offset : offset + length]):
-                yield Finding(_line_at(starts, offset), offset, "name", where)
+    for offset, length in roster.places(text):
+        if not _is_in_phrase(text, offset, length, exclude):
+            yield Finding(_line_at(starts, offset), offset, "name", where)
 
 
 def _numbers(text: str) -> Iterator[tuple[str, int]]:
@@ -140,43 +145,55 @@ def _numbers(text: str) -> Iterator[tuple[str, int]]:
         yield "pseudonym", match.start()
 
 
-def _roster(names: Collection[str]) -> dict[int, set[str]]:
-    """Names by length, without blanks and dots; single characters are no names."""
-    by_length: dict[int, set[str]] = {}
-    for name in names:
-        bare = re.sub(_NAME_GAP, "", str(name).strip())
-        if len(bare) >= 2:
-            by_length.setdefault(len(bare), set()).add(bare)
-    return by_length
+class Roster:
+    """Names to look for, prepared once: a set a length, so a text is searched in one pass whatever their number."""
+
+    def __init__(self, names: Collection[str]):
+        self.by_length: dict[int, set[str]] = {}
+        self.other: dict[str, set[str]] = {}
+        for name in names:
+            bare = _BETWEEN.sub("", str(name).strip())
+            if len(bare) < 2:
+                continue  # a single character is no name
+            if _HAN_RUN.fullmatch(bare):
+                self.by_length.setdefault(len(bare), set()).add(bare)
+                continue
+            spelt = " ".join(str(name).split())
+            first = _WORD.search(spelt)
+            if first:
+                self.other.setdefault(first[0], set()).add(spelt[first.start() :])
+
+    def places(self, text: str) -> Iterator[tuple[int, int]]:
+        """Places of names: anywhere in a run of characters, or blank-separated where nothing adjoins."""
+        for run in _HAN_RUN.finditer(text) if self.by_length else ():
+            characters, start = run[0], run.start()
+            for length, members in self.by_length.items():
+                for i in range(len(characters) - length + 1):
+                    if characters[i : i + length] in members:
+                        yield start + i, length
+        for gapped in _GAPPED.finditer(text) if self.by_length else ():
+            bare = _BETWEEN.sub("", gapped[0])
+            if bare in self.by_length.get(len(bare), ()):
+                yield gapped.start(), len(gapped[0])
+        for word in _WORD.finditer(text) if self.other else ():
+            for name in self.other.get(word[0], ()):
+                at, end = word.start(), word.start() + len(name)
+                if text.startswith(name, at) and not (
+                    text[end : end + 1].isalnum() or text[end : end + 1] == "_"
+                ):
+                    yield at, len(name)
 
 
-def _names(text: str, roster: dict[int, set[str]]) -> Iterator[tuple[int, int]]:
-    """Places of names: anywhere in a run of characters, or blank-separated where nothing adjoins."""
-    for run in _HAN_RUN.finditer(text):
-        characters, start = run[0], run.start()
-        for length, members in roster.items():
-            for i in range(len(characters) - length + 1):
-                if characters[i : i + length] in members:
-                    yield start + i, length
-    for gapped in _GAPPED.finditer(text):
-        bare = re.sub(_NAME_GAP, "", gapped[0])
-        if bare in roster.get(len(bare), ()):
-            yield gapped.start(), len(gapped[0])
-    other = [name for members in roster.values() for name in members if not _HAN_RUN.fullmatch(name)]
-    for name in other:
-        for match in re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", text):
-            yield match.start(), len(name)
-
-
-def _covered(text: str, phrases: Collection[str]) -> bytearray:
-    """One byte a character: 1 where it belongs to an excluded phrase."""
-    covered = bytearray(len(text))
-    for phrase in {phrase for phrase in phrases if len(phrase) >= 2}:
-        at = text.find(phrase)
-        while at >= 0:
-            covered[at : at + len(phrase)] = b"\x01" * len(phrase)
-            at = text.find(phrase, at + 1)
-    return covered
+def _is_in_phrase(text: str, offset: int, length: int, phrases: Collection[str]) -> bool:
+    """Whether the name at ``offset`` is part of a phrase that stands there and is no name."""
+    name = text[offset : offset + length]
+    for phrase in phrases:
+        inside = phrase.find(name)
+        while inside >= 0:
+            if text.startswith(phrase, offset - inside) and offset >= inside:
+                return True
+            inside = phrase.find(name, inside + 1)
+    return False
 
 
 def _without_payloads(text: str) -> tuple[str, list[tuple[int, str]]]:

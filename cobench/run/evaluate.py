@@ -13,7 +13,8 @@ from cobench.declared import Text
 from cobench.errors import ParameterError
 from cobench.ingest.identities import load_names
 from cobench.new_study import bundled
-from cobench.release import scan_html
+from cobench.release import ledger, scan_html
+from cobench.release.identifiers import Roster
 from cobench.run.plan import Report, check_plan, plan_term
 from cobench.run.steps import StepLine
 from cobench.run.term_run import Download, RunResult, run_term
@@ -53,19 +54,23 @@ def evaluate_term(
     with StepLine(console=console, language=language) as steps:
         bring_up_to_date(study, term_id, jobs=jobs, on_progress=steps)
     desk = Desk(study, study.term(term_id), study.languages[0])
+    exports.decide_term(desk)
     schools = {code: Text(name, name) for code, name in desk.schools.items()}
     reports = plan(study, term_id, wanted, schools, only=only, school=school)
-    names = load_names(study)
+    names = Roster(load_names(study))
     known = [*phrases(), *desk.schools.values(), *study_phrases(study)]
     with tempfile.TemporaryDirectory(prefix="cobench-") as folder:
+        with ledger.collecting() as tables:
+            overview, downloads = exports.school_overview(desk), _downloads(desk, Path(folder))
         return run_term(
             study,
             term_id,
             reports,
             scan=lambda html, path: scan_html(html, names=names, exclude=known),
             jobs=jobs,
-            schools=exports.school_overview(desk),
-            downloads=_downloads(desk, Path(folder)),
+            schools=overview,
+            downloads=downloads,
+            tables=tables,
             partial=bool(only or school or set(wanted) != set(study.languages)),
             console=console,
             language=language,

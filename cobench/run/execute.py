@@ -26,7 +26,7 @@ STOP_SECONDS = 10
 class Outcome:
     """What became of one report.
 
-    ``page`` and ``notebook`` lie in the work folder; ``reason`` is for readers, ``detail`` (a traceback) for
+    ``page``, ``notebook`` and ``ledger`` (what it released) lie in the work folder; ``reason`` is for readers, ``detail`` (a traceback) for
     analysts only; ``cell`` counts the cells of the source notebook from 1.
     """
 
@@ -35,6 +35,7 @@ class Outcome:
     seconds: float
     page: Path | None = None
     notebook: Path | None = None
+    ledger: Path | None = None
     reason: Text | None = None
     ename: str = ""
     cell: int | None = None
@@ -50,6 +51,7 @@ class Task:
     study_root: Path
     notebook: Path
     page: Path
+    ledger: Path
     cell_timeout: int | None
 
 
@@ -131,7 +133,7 @@ def _tasks(
     context: PageContext,
     cell_timeout: int | None,
 ) -> list[Task]:
-    for name in ("notebooks", "pages", "log", "runtime", "ipython"):
+    for name in ("notebooks", "pages", "ledger", "log", "runtime", "ipython"):
         private_folder(work_dir / name)
     write_kernelspec(work_dir / "jupyter")
     return [
@@ -141,6 +143,7 @@ def _tasks(
             study_root=study_root,
             notebook=work_dir / "notebooks" / f"{Path(report.path).stem}.ipynb",
             page=work_dir / "pages" / report.path,
+            ledger=work_dir / "ledger" / f"{Path(report.path).stem}.jsonl",
             cell_timeout=cell_timeout,
         )
         for report in reports

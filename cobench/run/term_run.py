@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,9 @@ import pandas as pd
 from rich.console import Console
 
 from cobench.declared import Text
-from cobench.errors import ReleaseError, RunError
+from cobench.errors import RunError
+from cobench.release.structure import Registered
+from cobench.run import gate
 from cobench.run import manifest as manifests
 from cobench.run.execute import Outcome, execute
 from cobench.run.index import render_index
@@ -26,9 +27,7 @@ from cobench.run.progress import ProgressLine, ui_language
 from cobench.run.render import PageContext, render_placeholder
 from cobench.run.words import phrase
 from cobench.study import Study
-
-Scan = Callable[[str, Path], Sequence[object]]
-_EMBEDDED = re.compile(r"(data:(?:image|font)/[\w.+-]+;base64,)[A-Za-z0-9+/=\s]+")
+from cobench.workbench import term_release
 
 
 @dataclass(frozen=True)
@@ -68,10 +67,11 @@ def run_term(
     term_id: str,
     reports: Sequence[Report],
     *,
-    scan: Scan,
+    scan: gate.Scan,
     jobs: int | None = None,
     schools: pd.DataFrame | None = None,
     downloads: Mapping[str, Download] | None = None,
+    tables: Sequence[Registered] = (),
     partial: bool = False,
     console: Console | None = None,
     language: str | None = None,
@@ -90,6 +90,7 @@ def run_term(
     jobs : worker processes; by default one a processor.
     schools : released figures for the index, see :func:`cobench.run.index.render_index`.
     downloads : data files to publish, by file name.
+    tables : what ``schools`` and ``downloads`` released, for the audit of the whole term.
     partial : only some of the term's reports are run; the others are kept from the last run.
     language : of the progress line, by default that of the user's locale.
 
@@ -100,7 +101,8 @@ def run_term(
     RunError
         When there is nothing to run.
     ReleaseError
-        When the index itself holds something that must not be public; nothing is published then.
+        When the index, ``run.json`` or a data file holds something that must not be public; nothing is
+        published then.
     """
     check_plan(reports)
     if not reports:
@@ -123,7 +125,10 @@ def run_term(
                 on_event=progress,
                 cell_timeout=cell_timeout,
             )
-        outcomes = [_gate(outcome, scan, study) for outcome in outcomes]
+        outcomes = [gate.check_page(outcome, scan, study) for outcome in outcomes]
+        earlier_counts = term_release.published(study, term_id)
+        passed = gate.audit_term(outcomes, tables, study.release.min_cell, earlier_counts)
+        outcomes, downloads = passed.outcomes, (downloads or {}) if passed.downloads else {}
         _keep_for_analysts(outcomes, study, term_id)
         edition = _edition(
             study,
@@ -133,10 +138,11 @@ def run_term(
             context,
             raw=raw,
             started=started,
-            schools=schools,
-            downloads=downloads or {},
+            schools=schools if passed.downloads else None,
+            downloads=downloads,
         )
-        _check_index(edition.index, scan, study)
+        _check_edition(edition, scan, study)
+        term_release.add_edition(study, term_id, passed.tables)
         publish(study.root / "reports" / term_id, edition, earlier)
     except KeyboardInterrupt:
         console.print(phrase("progress.interrupted")[speak], highlight=False)
@@ -186,6 +192,13 @@ def _edition(
     return Edition(pages, downloads, manifest, index)
 
 
+def _check_edition(edition: Edition, scan: gate.Scan, study: Study) -> None:
+    gate.check_text(edition.index, "index.html", scan, study)
+    gate.check_text(manifests.to_json(edition.manifest), "run.json", scan, study)
+    for name, item in edition.downloads.items():
+        gate.check_file(item.source, name, scan, study)
+
+
 def publish(target: Path, edition: Edition, earlier: Mapping[str, Any] | None) -> None:
     """Replace the published term: pages and data one by one, then ``run.json``, then the index.
 
@@ -205,6 +218,8 @@ def publish(target: Path, edition: Edition, earlier: Mapping[str, Any] | None) -
         name = Path(entry["page"]).name
         if name not in current:
             (target / name).unlink(missing_ok=True)
+    for name in set((earlier or {}).get("files", {})) - set(edition.manifest.get("files", {})):
+        (target / Path(name).name).unlink(missing_ok=True)
 
 
 def _now() -> datetime:
@@ -260,37 +275,6 @@ def _work_folder(study: Study, term_id: str) -> Path:
         if not psutil.pid_exists(int(left.name.rsplit(".", 1)[-1])):
             shutil.rmtree(left, ignore_errors=True)
     return private_folder(folder / f"{term_id}.{os.getpid()}")
-
-
-def _visible(html: str) -> str:
-    return _EMBEDDED.sub(r"\1", html)
-
-
-def _gate(outcome: Outcome, scan: Scan, study: Study) -> Outcome:
-    """Withhold a finished page in which the release check, or a look for machine paths, finds anything."""
-    if outcome.state != "ok":
-        return outcome
-    html = _visible(outcome.page.read_text(encoding="utf-8"))
-    findings = list(scan(html, Path(outcome.report.path)))
-    if findings:
-        reason = phrase("reason.scan", count=len(findings))
-        detail = "\n".join(str(finding) for finding in findings)
-        return replace(outcome, state="withheld", reason=reason, detail=detail)
-    if str(study.root) in html:
-        return replace(
-            outcome, state="withheld", reason=phrase("reason.machine_path"), detail=str(study.root)
-        )
-    return outcome
-
-
-def _check_index(index: str, scan: Scan, study: Study) -> None:
-    findings = list(scan(_visible(index), Path("index.html")))
-    if findings or str(study.root) in index:
-        raise ReleaseError(
-            en=f"the index holds {len(findings)} item(s) that must not be public; check school names and report "
-            "titles. Nothing was published",
-            zh=f"索引页含有 {len(findings)} 处不应公开的内容；请检查学校名称和报告标题。未发布任何页面",
-        )
 
 
 def _page_text(outcome: Outcome, context: PageContext) -> str:

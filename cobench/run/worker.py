@@ -12,6 +12,7 @@ import traceback
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
+from cobench.release.ledger import VARIABLE as LEDGER
 from cobench.run.execute import Outcome, Task
 from cobench.run.kernels import KERNEL
 from cobench.run.render import source_cells
@@ -55,6 +56,7 @@ def run_report(task: Task) -> Outcome:
     from cobench.run.render import PageError, render_report
 
     started = time.monotonic()
+    os.environ[LEDGER] = str(task.ledger)  # the kernel inherits it
     try:
         notebook = _execute(task)
         page = render_report(notebook, task.report, context=task.context)
@@ -70,6 +72,7 @@ def run_report(task: Task) -> Outcome:
         seconds=time.monotonic() - started,
         page=task.page,
         notebook=task.notebook,
+        ledger=task.ledger,
     )
 
 
@@ -80,6 +83,7 @@ def _execute(task: Task):
         # Two kernels may have drawn the same port; nothing has run yet, so trying again is safe.
         if "Kernel died before replying to kernel_info" not in str(error):
             raise
+        task.ledger.unlink(missing_ok=True)
         return _papermill(task)
 
 

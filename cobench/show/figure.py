@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 
 from cobench.errors import ReleaseError
 from cobench.release.escape import escape_html
-from cobench.release.released import Released
+from cobench.release.released import Released, require_released
 from cobench.show.displayed import Displayed
 from cobench.show.fonts import MUTED, missing_glyphs_are_errors, theme
 from cobench.show.labels import Labels
@@ -110,6 +111,31 @@ def _png(fig) -> bytes:
     stream = io.BytesIO()
     small.save(stream, "PNG", optimize=True)
     return stream.getvalue()
+
+
+def require_groups(thing: object, count: str) -> Released:
+    """``thing`` if it was released as counts of people, and everything in it rests on enough of them.
+
+    A table of things has passed no threshold, so a mark in a figure of it might stand for one child.
+
+    Raises
+    ------
+    ReleaseError
+        Otherwise, with the way out.
+    """
+    released = require_released(thing)
+    least = released.rules.min_cell
+    small = least is None or count not in released.frame
+    if not small:
+        shown = pd.to_numeric(released.frame[count]).astype("float64").dropna()
+        small = bool((shown < least).any())
+    if small or released.about != "people":
+        raise ReleaseError(
+            en=f"this figure shows groups of people and needs their number in column {count}, released with a "
+            "threshold; use release_table, release_bins or release_estimates",
+            zh=f"此图展示人群，需要经阈值检查的人数列 {count}；请用 release_table、release_bins 或 release_estimates",
+        )
+    return released
 
 
 def joined(parts: Sequence[str], language: str) -> str:

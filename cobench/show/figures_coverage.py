@@ -7,7 +7,7 @@ import math
 import pandas as pd
 
 from cobench.release.released import Released, require_released
-from cobench.show.figure import Figure, draw, joined, title_of
+from cobench.show.figure import Figure, draw, joined, require_groups, title_of
 from cobench.show.fonts import ACCENT, FAINT, INK, MUTED, PAPER
 from cobench.show.labels import Labels
 from cobench.show.lines import wrap
@@ -85,7 +85,7 @@ def coverage_dots(
 ) -> Figure:
     """Shares as dots, highest first, with intervals where ``low`` and ``high`` name columns."""
     labels = labels or Labels()
-    frame = require_released(released).frame
+    frame = (require_groups(released, count) if count else require_released(released)).frame
     order = frame.assign(_v=[_shown(released, i, value) for i in range(len(frame))])
     order = order.sort_values("_v", ascending=False, kind="stable")
     names = [labels.text(group, each, language) for each in order[group]]

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from cobench.errors import ReleaseError
-from cobench.release.released import Released, require_released
-from cobench.show.figure import Figure, draw, joined, title_of
+from cobench.release.released import Released
+from cobench.show.figure import Figure, draw, joined, require_groups, title_of
 from cobench.show.fonts import ACCENT, CONTRAST, FAINT, INK, MUTED
 from cobench.show.labels import Labels
 from cobench.show.lines import wrap
@@ -126,7 +126,7 @@ def median(bins: pd.DataFrame) -> float:
 
 
 def _groups(released: Released, by: str | None) -> dict[str, pd.DataFrame]:
-    frame = require_released(released).frame
+    frame = require_groups(released, "n").frame
     frame = frame[frame["density"].notna() & frame["n"].notna()]
     if by is None:
         return {"": frame} if len(frame) else {}

@@ -7,7 +7,7 @@ import math
 import pandas as pd
 
 from cobench.release.released import Released, require_released
-from cobench.show.figure import Figure, draw, joined, title_of
+from cobench.show.figure import Figure, draw, joined, require_groups, title_of
 from cobench.show.fonts import ACCENT, FAINT, INK, MUTED, PAPER
 from cobench.show.labels import Labels
 from cobench.show.lines import stacked_parts, wrap
@@ -41,7 +41,7 @@ def forest_plot(
     released : Released
         Rows of the frame of estimates, in the order in which they shall stand.
     """
-    frame = require_released(released).frame.reset_index(drop=True)
+    frame = require_groups(released, "n_obs").frame.reset_index(drop=True)
     parts = row_parts(frame, labels, language)
     rows = [
         _ForestRow(row, " · ".join(name), labels, language)
@@ -144,7 +144,7 @@ def effects_over(
     note: str | None = None,
 ) -> Figure:
     """Estimates against event time or dose; the start is marked where there are negative times."""
-    frame = require_released(released).frame
+    frame = require_groups(released, "n_obs").frame
     frame = frame.assign(_at=pd.to_numeric(frame[at])).sort_values("_at").dropna(subset=["_at"])
     rows = [
         _ForestRow(row, f"{row['_at']:g}".replace("-", MINUS), labels, language) for row in _records(frame)

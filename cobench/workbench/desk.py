@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from pathlib import Path
@@ -17,9 +17,11 @@ from cobench.effects.estimates import COLUMNS as ESTIMATE_COLUMNS
 from cobench.effects.reasons import reason_in
 from cobench.errors import StageMissingError
 from cobench.monitor.standards import bundled_standards
-from cobench.release import Released, release_estimates
+from cobench.release import Counted, Released, release_estimates
+from cobench.release.structure import Key
 from cobench.show import Displayed, Labels, guard_display, say, study_labels, use_theme
 from cobench.study import Study, Term, find_study, load_study
+from cobench.workbench import term_release
 
 NEWEST = "newest"
 METHOD_ORDER = ("difference", "regress", "aipw")
@@ -49,9 +51,11 @@ def open_study(path: str | Path = ".", term: str = NEWEST, language: str = "zh")
                 zh=f"学期 {opened.id} 尚未计算；请运行 `cobench run {opened.id}`",
             )
     else:
+        from cobench.workbench.exports import decide_term
         from cobench.workbench.prepare import bring_up_to_date
 
         bring_up_to_date(study, opened.id)
+        decide_term(Desk(study, opened, language))
     return Desk(study, opened, language)
 
 
@@ -73,6 +77,22 @@ class Desk:
     term: Term
     language: str
     _frames: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def planned(self) -> frozenset[Key]:
+        """Counts that were decided to be hidden over all tables of the term; none before that."""
+        return term_release.read(self.study, self.term.id)
+
+    def counted(
+        self,
+        population: str,
+        by: Sequence[str] = (),
+        at: Mapping[str, str] | None = None,
+        within: Mapping[str, tuple[str, str, tuple[str, ...]]] | None = None,
+        around: Mapping[str, tuple[str, str, tuple[str, ...]]] | None = None,
+    ) -> Counted:
+        """Which children a table counts; see :class:`cobench.release.Counted`."""
+        return Counted(population, tuple(by), at or {}, within or {}, around or {}, self.planned)
 
     @property
     def min_cell(self) -> int:
@@ -123,7 +143,7 @@ class Desk:
             rows = rows[rows["treatment"] == treatment].reset_index(drop=True)
         rows = self._in_declared_order(rows)
         rows = rows.assign(reason=[reason_in(reason, self.language) for reason in rows["reason"]])
-        return release_estimates(rows, min_cell=self.min_cell)
+        return release_estimates(rows, min_cell=self.min_cell, planned=self.planned)
 
     def _in_declared_order(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Outcomes, contrasts and methods in the order in which ``study.toml`` declares them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from cobench.errors import ParameterError
-from cobench.release import Released, release_aggregate, release_table
+from cobench.release import Released, release_aggregate, release_histogram, release_table
 from cobench.show import (
     Displayed,
     Figure,
@@ -134,13 +134,7 @@ def overlap(desk: Desk, treatment: str) -> Figure | Displayed:
         return paragraph(desk.say("page.no_overlap_plot"))
     worst = _worst_contrast(_balance(desk, treatment))
     own = frame[frame["contrast"] == (worst if len(worst) else frame)["contrast"].iloc[0]]
-    released = release_table(
-        own[["arm", "low", "high", "n", "density"]].reset_index(drop=True),
-        counts="n",
-        values=["density"],
-        min_cell=desk.min_cell,
-        kind="figure-data",
-    )
+    released = release_histogram(own, by="arm", min_cell=desk.min_cell)
     if released.frame.dropna(subset=["density"])["arm"].nunique() < 2:
         return paragraph(desk.say("page.few_for_overlap", n=desk.min_cell))
     return overlap_plot(released, language=desk.language, labels=desk.labels)

@@ -2,18 +2,49 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from cobench.release import Released, release_table, write_workbook
+from cobench.release import Released, ledger, release_table, write_workbook
 from cobench.release.stacking import stacked
 from cobench.show import say
 from cobench.show.wording import has
-from cobench.workbench import implementation
+from cobench.workbench import effect, implementation, quality, term_release
+from cobench.workbench import school as school_page
 from cobench.workbench.desk import Desk
 from cobench.workbench.effect import released_balance
 from cobench.workbench.summary import school_overview
 
-__all__ = ["released_tables", "school_overview", "write_tables_workbook"]
+__all__ = ["decide_term", "released_tables", "school_overview", "write_tables_workbook"]
+
+
+def decide_term(desk: Desk) -> None:
+    """Decide over all tables that pages and downloads of the term show what is hidden in them, unless it stands."""
+    if term_release.is_decided(desk.study, desk.term.id):
+        return
+    with ledger.collecting(plan=True) as tables:
+        _all_tables(replace(desk, _frames={}))
+    term_release.decide(desk.study, desk.term.id, tables)
+
+
+def _all_tables(desk: Desk) -> None:
+    """Release every table that notebooks of cobench show and every download."""
+    released_tables(desk)
+    for treatment in dict.fromkeys(each.treatment for each in desk.study.effects_in(desk.term.id)):
+        effect.flow(desk, treatment)
+    if desk.has("reach"):
+        implementation.lede(desk)
+        implementation.modes_released(desk)
+        implementation.weeks_released(desk)
+        implementation.lectures_by_topic(desk)
+        implementation.key_students_released(desk)
+        for part in (quality.answers, quality.missing, quality.late_entries):
+            part(desk)
+        for school in desk.schools:
+            school_page.classes_released(desk, school)
+            implementation.lectures_by_topic(desk, school)
+    quality.baselines(desk)
+    quality.roster_flow(desk)
 
 
 def released_tables(desk: Desk) -> dict[str, Released]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from cobench.monitor.coverage import MODES
@@ -16,18 +18,29 @@ STANDARD_COLUMNS = ["school", "standard", "unit", "n_met", "n_units", "share", "
 
 def lede(desk: Desk) -> Displayed:
     """What was done this term, in one paragraph."""
-    reach = desk.derived("reach")
-    lectures = desk.derived("lectures")
-    invited = int(lectures["n_invited"].sum())
+    reach, lectures = district_released(desk), district_lectures(desk)
+    n = reach.frame["n_students"].iloc[0]
     return paragraph(
         desk.say(
             "page.implementation_lede",
-            students=f"{int(reach['n_students'].sum()):,}",
-            at_home=_percent(reach["n_at_home"].sum(), reach["n_with_log"].sum()),
-            any_mode=_percent(reach["n_any"].sum(), reach["n_with_log"].sum()),
-            lectures=len(lectures),
-            present=_percent(lectures["n_present"].sum(), invited),
+            students=desk.say("page.few", n=desk.min_cell) if pd.isna(n) else f"{int(n):,}",
+            at_home=_percent(reach, "share_at_home"),
+            any_mode=_percent(reach, "share_any"),
+            lectures=len(desk.derived("lectures")),
+            present=_percent(lectures, "share"),
         )
+    )
+
+
+def district_released(desk: Desk) -> Released:
+    """Reach of the whole district, one row."""
+    return reach_released(desk, desk.derived("reach").sum(numeric_only=True).to_frame().T)
+
+
+def district_lectures(desk: Desk) -> Released:
+    """Lecture attendance of the whole district, one row."""
+    return _lectures_released(
+        desk, desk.derived("lectures")[["n_invited", "n_present"]].sum().to_frame().T, ()
     )
 
 
@@ -64,6 +77,9 @@ def standards_released(desk: Desk, school: str | None = None) -> Released:
         counts="n_units",
         values=[],
         shares={"share": ("n_met", "n_units")},
+        counted=desk.counted(
+            "standards", ["school", "standard"], within={"n_units": ("reach", "n_students", ("school",))}
+        ),
         min_cell=desk.min_cell,
     )
     return stacked(things, children)
@@ -87,28 +103,44 @@ def standards_conflicts(desk: Desk) -> Displayed:
     )
 
 
-def reach_released(desk: Desk, frame: pd.DataFrame, key: str) -> Released:
-    """Students reached, by mode, a row a ``key``; shares are of students whose class's log arrived."""
+def reach_released(desk: Desk, frame: pd.DataFrame, *keys: str) -> Released:
+    """Students reached, by mode, a row a cell of ``keys`` (none: the district, ``school``, ``school, class_id``).
+
+    Shares are of students whose class's log arrived.
+    """
+    named = [name for name in (*keys, "class_name") if name in frame]
+    reached = ["n_with_log", "n_at_home", "n_any", "n_never"]  # unknown, not zero, where no log arrived
+    frame = frame.assign(**{name: frame[name].where(frame["n_with_log"] > 0) for name in reached})
     frame = frame.assign(
         share_at_home=frame["n_at_home"] / frame["n_with_log"], share_any=frame["n_any"] / frame["n_with_log"]
     )
     return release_table(
         frame[
-            [key, "n_students", "n_with_log", "n_at_home", "n_any", "n_never", "share_at_home", "share_any"]
+            [
+                *named,
+                "n_students",
+                "n_with_log",
+                "n_at_home",
+                "n_any",
+                "n_never",
+                "share_at_home",
+                "share_any",
+            ]
         ],
         counts=["n_students", "n_with_log"],
         values=[],
         shares={"share_at_home": ("n_at_home", "n_with_log"), "share_any": ("n_any", "n_with_log")},
         adds_up={"n_with_log": ["n_any", "n_never"]},
+        nested=[("n_with_log", "n_students"), ("n_at_home", "n_any")],
+        counted=desk.counted("reach", keys),
         min_cell=desk.min_cell,
     )
 
 
 def reach_by_school(desk: Desk) -> Displayed:
     """Coverage of each school: face to face apart from any mode, and families never reached."""
-    released = reach_released(desk, desk.derived("reach"), "school")
     return table(
-        released,
+        reach_released(desk, desk.derived("reach"), "school"),
         language=desk.language,
         labels=desk.labels,
         caption=desk.say("page.reach"),
@@ -120,6 +152,11 @@ def reach_by_school(desk: Desk) -> Displayed:
 
 def reach_by_mode(desk: Desk) -> Figure:
     """Share of the district's students reached by each mode."""
+    return coverage_dots(modes_released(desk), language=desk.language, labels=desk.labels, group="mode")
+
+
+def modes_released(desk: Desk) -> Released:
+    """The district's students reached by each mode."""
     totals = desk.derived("reach").sum(numeric_only=True)
     rows = pd.DataFrame(
         {
@@ -129,30 +166,20 @@ def reach_by_mode(desk: Desk) -> Figure:
         }
     )
     rows = rows.assign(share=rows["reached"] / rows["n"])
-    released = release_table(
-        rows, counts="n", values=[], shares={"share": ("reached", "n")}, min_cell=desk.min_cell
+    return release_table(
+        rows,
+        counts="n",
+        values=[],
+        shares={"share": ("reached", "n")},
+        counted=desk.counted("reach by mode", ["mode"], within={"n": ("reach", "n_with_log", ())}),
+        min_cell=desk.min_cell,
     )
-    return coverage_dots(released, language=desk.language, labels=desk.labels, group="mode")
 
 
 def weeks(desk: Desk) -> Displayed:
     """How coverage grew over the weeks of the term (every fourth week and the last)."""
-    frame = desk.derived("weeks")
-    wide = frame.pivot(index="week", columns="mode", values="n_reached").reset_index()
-    wide = wide.assign(n_students=frame["n_students"].iloc[0])
-    wide = wide[(wide["week"] % 4 == 0) | (wide["week"] == wide["week"].max())]
-    wide = wide.assign(
-        share_at_home=wide["at_home"] / wide["n_students"], share_any=wide["any"] / wide["n_students"]
-    )
-    released = release_table(
-        wide.reset_index(drop=True),
-        counts="n_students",
-        values=[],
-        shares={"share_at_home": ("at_home", "n_students"), "share_any": ("any", "n_students")},
-        min_cell=desk.min_cell,
-    )
     return table(
-        released,
+        weeks_released(desk),
         language=desk.language,
         labels=desk.labels,
         caption=desk.say("page.weeks"),
@@ -161,24 +188,29 @@ def weeks(desk: Desk) -> Displayed:
     )
 
 
-def lectures(desk: Desk, school: str | None = None) -> Displayed:
-    """Lectures by topic with attendance: present of invited."""
-    frame = desk.derived("lectures")
-    if school is not None:
-        frame = frame[frame["school"] == school]
-    by_topic = frame.groupby("topic", sort=True)[["n_invited", "n_present"]].sum()
-    by_topic = by_topic.assign(
-        n_lectures=frame.groupby("topic").size(), share=by_topic["n_present"] / by_topic["n_invited"]
-    ).reset_index()
-    released = release_table(
-        by_topic,
-        counts="n_invited",
+def weeks_released(desk: Desk) -> Released:
+    """Share of students reached by the end of a week."""
+    frame = desk.derived("weeks")
+    wide = frame.pivot(index="week", columns="mode", values="n_reached").reset_index()
+    wide = wide.assign(n_students=frame["n_students"].iloc[0])
+    wide = wide[(wide["week"] % 4 == 0) | (wide["week"] == wide["week"].max())]
+    wide = wide.assign(
+        share_at_home=wide["at_home"] / wide["n_students"], share_any=wide["any"] / wide["n_students"]
+    )
+    return release_table(
+        wide.reset_index(drop=True),
+        counts="n_students",
         values=[],
-        shares={"share": ("n_present", "n_invited")},
+        shares={"share_at_home": ("at_home", "n_students"), "share_any": ("any", "n_students")},
+        counted=desk.counted("reach by week", ["week"], within={"n_students": ("reach", "n_with_log", ())}),
         min_cell=desk.min_cell,
     )
+
+
+def lectures(desk: Desk, school: str | None = None) -> Displayed:
+    """Lectures by topic with attendance: present of invited."""
     return table(
-        released,
+        lectures_by_topic(desk, school),
         language=desk.language,
         labels=desk.labels,
         caption=desk.say("page.lectures"),
@@ -187,21 +219,51 @@ def lectures(desk: Desk, school: str | None = None) -> Displayed:
     )
 
 
-def key_students(desk: Desk) -> Displayed:
+def lectures_by_topic(desk: Desk, school: str | None = None) -> Released:
+    """Attendance by topic, of the district or of one school."""
+    frame = desk.derived("lectures")
+    if school is not None:
+        frame = frame[frame["school"] == school]
+    by_topic = frame.groupby("topic", sort=True)[["n_invited", "n_present"]].sum()
+    by_topic = by_topic.assign(n_lectures=frame.groupby("topic").size()).reset_index()
+    return _lectures_released(desk, by_topic, ("topic",), {} if school is None else {"school": school})
+
+
+def _lectures_released(
+    desk: Desk, frame: pd.DataFrame, keys: tuple[str, ...], at: dict[str, str] | None = None
+) -> Released:
+    """Present of invited; families are those on the list of the day, so no difference with a roster is a count."""
+    return release_table(
+        frame.assign(share=frame["n_present"] / frame["n_invited"]),
+        counts="n_invited",
+        values=[],
+        shares={"share": ("n_present", "n_invited")},
+        counted=desk.counted("lectures", keys, at),
+        min_cell=desk.min_cell,
+    )
+
+
+def key_students_released(desk: Desk) -> Released:
     """Key students by category: how many, visited at home, reached by anything."""
     frame = desk.derived("key_students")
     frame = frame.assign(
         share_at_home=frame["n_at_home"] / frame["n_students"], share_any=frame["n_any"] / frame["n_students"]
     )
-    released = release_table(
+    return release_table(
         frame,
         counts="n_students",
         values=[],
         shares={"share_at_home": ("n_at_home", "n_students"), "share_any": ("n_any", "n_students")},
+        nested=[("n_at_home", "n_any")],
+        counted=desk.counted("key students", ["category"]),
         min_cell=desk.min_cell,
     )
+
+
+def key_students(desk: Desk) -> Displayed:
+    """Key students by category."""
     return table(
-        released,
+        key_students_released(desk),
         language=desk.language,
         labels=desk.labels,
         caption=desk.say("page.key_students"),
@@ -211,21 +273,19 @@ def key_students(desk: Desk) -> Displayed:
     )
 
 
-def _percent(part: float, whole: float) -> str:
-    return f"{100 * part / whole:.0f}%" if whole else "–"
+def _percent(released: Released, share: str) -> str:
+    """The share of a one-row table as a sentence may give it: itself, or the bound that may be known."""
+    mark, value = str(released.marks[share].iloc[0]), released.frame[share].iloc[0]
+    if mark[:1] in ("≥", "≤"):
+        bound = 100 * float(mark[1:])
+        return f"{mark[0]}{math.floor(bound) if mark[0] == '≥' else math.ceil(bound)}%"
+    return "–" if mark or pd.isna(value) else f"{100 * value:.0f}%"
 
 
 def lectures_by_school(desk: Desk) -> Released:
     """Lecture attendance of each school: present of invited."""
     by_school = desk.derived("lectures").groupby("school", sort=True)[["n_invited", "n_present"]].sum()
-    by_school = by_school.assign(share=by_school["n_present"] / by_school["n_invited"]).reset_index()
-    return release_table(
-        by_school,
-        counts="n_invited",
-        values=[],
-        shares={"share": ("n_present", "n_invited")},
-        min_cell=desk.min_cell,
-    )
+    return _lectures_released(desk, by_school.reset_index(), ("school",))
 
 
 def reach_by_class(desk: Desk, school: str) -> pd.DataFrame:

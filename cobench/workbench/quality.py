@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from cobench.panel import ENTRY_GRADES
-from cobench.release import release_aggregate, release_table
+from cobench.release import release_aggregate, release_counts, release_table
 from cobench.show import Displayed, paragraph, say, table
 from cobench.workbench.desk import Desk
 
@@ -111,6 +111,7 @@ def answers(desk: Desk) -> Displayed:
         counts="n_asked",
         values=[],
         shares={"share": ("n_answered", "n_asked")},
+        counted=desk.counted("answers", ["instrument", "stage"]),
         min_cell=desk.min_cell,
     )
     return table(
@@ -147,7 +148,13 @@ def missing(desk: Desk) -> Displayed:
     wide = counted.unstack(fill_value=0)
     long = wide.stack().rename("n").reset_index()
     long = long[long["n"] > 0].reset_index(drop=True)
-    released = release_table(long, counts="n", values=[], min_cell=desk.min_cell)
+    released = release_table(
+        long,
+        counts="n",
+        values=[],
+        counted=desk.counted("outcomes", ["measure", "reason"]),
+        min_cell=desk.min_cell,
+    )
     return table(
         released,
         language=desk.language,
@@ -165,7 +172,14 @@ def baselines(desk: Desk) -> Displayed:
         reasons = panel[f"{outcome}@baseline:reason"].fillna("measured").value_counts()
         rows += [(outcome, reason, n) for reason, n in reasons.items()]
     frame = pd.DataFrame(rows, columns=["outcome", "reason", "n"]).sort_values(["outcome", "reason"])
-    released = release_table(frame.reset_index(drop=True), counts="n", values=[], min_cell=desk.min_cell)
+    released = release_table(
+        frame.reset_index(drop=True),
+        counts="n",
+        values=[],
+        margins=[("outcome",)],
+        counted=desk.counted("baselines", ["outcome", "reason"]),
+        min_cell=desk.min_cell,
+    )
     return table(
         released,
         language=desk.language,
@@ -186,7 +200,12 @@ def late_entries(desk: Desk) -> Displayed:
     frame = frame.set_axis(["mode", "n_late", "n"], axis=1)
     frame = frame.assign(share=frame["n_late"] / frame["n"])
     released = release_table(
-        frame, counts="n", values=[], shares={"share": ("n_late", "n")}, min_cell=desk.min_cell
+        frame,
+        counts="n",
+        values=[],
+        shares={"share": ("n_late", "n")},
+        counted=desk.counted("late entries", ["mode"]),
+        min_cell=desk.min_cell,
     )
     return table(
         released,
@@ -208,5 +227,12 @@ def _both(key: str) -> dict[str, str]:
 def roster_flow(desk: Desk) -> Displayed:
     """From the rosters to the panel."""
     frame = desk.derived("roster_flow")
-    released = release_table(frame, counts="n_students", values=[], min_cell=desk.min_cell)
+    released = release_counts(
+        frame,
+        counts="n_students",
+        margins=(),
+        falling=True,
+        counted=desk.counted("roster flow", ["step"], around={"n_students": ("reach", "n_students", ())}),
+        min_cell=desk.min_cell,
+    )
     return table(released, language=desk.language, labels=desk.labels, caption=desk.say("page.roster_flow"))

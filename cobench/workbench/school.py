@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from cobench.monitor.standards import chosen_standards
-from cobench.release import release_table
+from cobench.release import Released, release_table
 from cobench.show import Displayed, bullets, notice, paragraph, table
 from cobench.workbench import implementation
 from cobench.workbench.desk import Desk
@@ -95,15 +95,21 @@ def standards(desk: Desk, school: str) -> Displayed:
 
 def classes(desk: Desk, school: str) -> Displayed:
     """Coverage by class; classes below the threshold are hidden."""
-    released = implementation.reach_released(desk, implementation.reach_by_class(desk, school), "class_name")
     return table(
-        released,
+        classes_released(desk, school),
         language=desk.language,
         labels=desk.labels,
         caption=desk.say("page.school_classes"),
         columns=["class_name", "n_students", "n_with_log", "share_at_home", "share_any", "n_never"],
         formats={"share_at_home": "percent", "share_any": "percent"},
         note=desk.say("page.reach_note"),
+    )
+
+
+def classes_released(desk: Desk, school: str) -> Released:
+    """Coverage of each class of the school."""
+    return implementation.reach_released(
+        desk, implementation.reach_by_class(desk, school), "school", "class_id"
     )
 
 

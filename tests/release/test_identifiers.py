@@ -79,6 +79,7 @@ def test_student_numbers_are_found(letter):
         "138-1234-5678",
         "+8613812345678",
         "1 3 8 1 2 3 4 5 6 7 8",
+        "0,13812345678,1",
     ],
 )
 def test_mobile_phones_are_found(phone):

@@ -1,11 +1,15 @@
 """Released tables as workbooks."""
 
+import unicodedata
+
 import openpyxl
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cobench.errors import ReleaseError
-from cobench.release import release_aggregate, release_table, write_workbook
+from cobench.release import release_aggregate, release_table, safe_cell, write_workbook
 
 DICTIONARY = {
     "school": {"zh": "学校", "en": "school", "unit": ""},
@@ -53,3 +57,49 @@ def test_a_column_without_a_meaning_is_refused(tmp_path):
 def test_the_same_tables_give_the_same_bytes(tmp_path):
     first = write_workbook(tmp_path / "a.xlsx", {"a": coverage()}, DICTIONARY).read_bytes()
     assert write_workbook(tmp_path / "b.xlsx", {"a": coverage()}, DICTIONARY).read_bytes() == first
+
+
+FORMULAS = [
+    "=1+1",
+    "＝1",
+    " \u200b=A1",
+    "+86 1",
+    "-2+3",
+    "@SUM(A1)",
+    "\t=1",
+    "　＋1",
+    "{=1}",
+    "-5",
+    "1e3",
+    "0123",
+    "https://x",
+]
+
+
+def as_read(text):
+    """XML turns carriage returns into line feeds and drops characters that it can't hold."""
+    kept = "".join(c for c in text if c in "\t\n" or (ord(c) >= 32 and c not in "\ufffe\uffff"))
+    return kept.replace("\r\n", "\n").replace("\r", "\n")
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    texts=st.lists(st.text(max_size=30) | st.sampled_from(FORMULAS), min_size=1, max_size=4),
+    number=st.floats(-1e12, 1e12) | st.integers(-(10**9), 10**9),
+)
+def test_reopened_elsewhere_no_cell_or_head_is_a_formula_and_texts_come_back(tmp_path_factory, texts, number):
+    path = tmp_path_factory.mktemp("book") / "a.xlsx"
+    frame = pd.DataFrame({texts[0]: texts, "n": number})
+    meaning = dict.fromkeys(frame.columns, {"zh": texts[0], "en": texts[-1], "unit": "="})
+    book = openpyxl.load_workbook(
+        write_workbook(path, {"a": release_aggregate(frame, about="rules")}, meaning)
+    )
+    for sheet in book:
+        for cell in (cell for row in sheet.iter_rows() for cell in row if cell.value is not None):
+            assert cell.data_type in ("s", "n"), cell.coordinate
+            if cell.data_type == "s":
+                start = unicodedata.normalize("NFKC", cell.value.strip(" \u3000\u200b\ufeff\u00a0"))[:1]
+                assert start not in tuple("=@") or cell.value.startswith("'")
+    column = [row[0] for row in book["a"].iter_rows(min_row=2, max_row=len(texts) + 1, values_only=True)]
+    assert [as_read(value or "") for value in column] == [as_read(str(safe_cell(text))) for text in texts]
+    assert book["a"].cell(2, 2).value == pytest.approx(number, rel=1e-12)

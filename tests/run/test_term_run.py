@@ -183,7 +183,7 @@ def test_the_scan_sees_all_text_but_no_embedded_image(tmp_path, monkeypatch):
         return scan_for_forbidden(html, path)
 
     run(study, planned(study, languages=("zh",)), scan=scan)
-    assert set(seen) == {"00_good.zh.html", "index.html"}
+    assert set(seen) == {"00_good.zh.html", "index.html", "run.json"}
     page = seen["00_good.zh.html"]
     assert "一段话" in page and "data:image/png;base64," in page
     assert not re.search(r"base64,[A-Za-z0-9+/]{20}", page)
