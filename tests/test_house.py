@@ -31,6 +31,7 @@ RANKS = {
     "measures": 4,
     "panel": 5,
     "effects": 6,
+    "designs": 7,
     "monitor": 7,
     "release": 8,
     "show": 9,

@@ -84,6 +84,8 @@ class Design:
         Fewer clusters are refused.
     instrument : str, optional
         Column of the invitation, for ``iv``.
+    trim : float, optional
+        ``ipw`` leaves out students whose propensity is outside [trim, 1 - trim].
     """
 
     treatment: str
@@ -110,6 +112,7 @@ class Design:
     floor_clusters: int = 20
     least_clusters: int = 4
     instrument: str | None = None
+    trim: float | None = None
     study: str = ""
     term: str = ""
     effect: str = ""

@@ -55,7 +55,8 @@ class EffectResult:
         Of the primary method on everybody, by level; ``interaction`` of each column of subgroups; strength,
         exclusion and monotonicity of ``iv``.
     balance : DataFrame
-        ``contrast`` and :data:`cobench.effects.balance.BALANCE`.
+        ``contrast``, ``method`` and :data:`cobench.effects.balance.BALANCE`: under the weights of every method
+        that has weights, the primary one first; ``method`` is empty where none has.
     overlap : DataFrame
         ``contrast`` and :data:`cobench.effects.balance.OVERLAP`: counts only.
     flow : DataFrame
@@ -102,12 +103,14 @@ def estimate_effect(frame: pd.DataFrame, design: Design) -> EffectResult:
                 confirmatory[len(rows)] = found
             rows.append(_row(design, level, method, found, evidence[method], role))
         checks += _checks(frame, design, level, main, evidence[design.primary])
-        weighted = [each for each in (main, *outcomes.values()) if isinstance(each, Answer)]
-        weighted = [each for each in weighted if each.balance_weights is not None]
-        balances.append(_balance(frame, design, level, weighted).assign(contrast=level))
+        weighted = {method: found for method, found in outcomes.items() if isinstance(found, Answer)}
+        weighted = {method: each for method, each in weighted.items() if each.balance_weights is not None}
+        for method, each in (weighted or {"": None}).items():
+            table = _balance(frame, design, level, [each] if each else [])
+            balances.append(table.assign(contrast=level, method=method))
         overlaps += [
             overlap_table(each.propensity, each.sample.d).assign(contrast=level)
-            for each in [each for each in weighted if each.propensity is not None][:1]
+            for each in [each for each in weighted.values() if each.propensity is not None][:1]
         ]
         flows.append(_flow(frame, design, level, main).assign(contrast=level))
         by_column: dict[str, list[Answer]] = {}
@@ -130,12 +133,29 @@ def estimate_effect(frame: pd.DataFrame, design: Design) -> EffectResult:
     return EffectResult(
         estimates=estimates,
         checks=(*checks, diagnostics.check_history(frame, design)),
-        balance=_stack(balances, BALANCE),
+        balance=_stack(balances, ["method", *BALANCE]),
         overlap=_stack(overlaps, OVERLAP),
         flow=_stack(flows, FLOW),
         reasons=reasons,
         scores=pd.concat(scores, ignore_index=True) if scores else pd.DataFrame(columns=SCORES),
     )
+
+
+def estimate_variant(frame: pd.DataFrame, design: Design, like: Design) -> pd.DataFrame:
+    """One more declared specification of the effect ``like``: its primary method on everybody, as ``robustness``.
+
+    It uses the rows that are complete on all that ``like`` adjusts for, so that specifications side by side
+    differ by what they declare and not by whom they leave out. After a declared draw it uses everybody.
+    """
+    require_columns(frame, design.columns)
+    needed = [] if like.assignment is not None else [*like.covariates, *like.within]
+    frame = frame[frame[needed].notna().all(axis=1)].reset_index(drop=True)
+    rows = []
+    for level in design.levels:
+        found = _attempt(frame, design, level, design.primary)
+        why = _evidence(frame, design, level, design.primary, found)
+        rows.append(_row(design, level, design.primary, found, why, "robustness"))
+    return as_estimates(rows)
 
 
 def not_estimable_result(design: Design, en: str, zh: str) -> EffectResult:
@@ -154,7 +174,7 @@ def not_estimable_result(design: Design, en: str, zh: str) -> EffectResult:
         for method in design.methods
     ]
     checks = tuple(_not_estimable_check(error, level) for level in design.levels)
-    empty = [_stack([], columns) for columns in (BALANCE, OVERLAP, FLOW)]
+    empty = [_stack([], columns) for columns in (["method", *BALANCE], OVERLAP, FLOW)]
     return EffectResult(as_estimates(rows), checks, *empty, reasons={en: zh})
 
 
@@ -220,7 +240,7 @@ def _answer(sample: Sample, design: Design, method: str) -> Answer:
     fits = {
         "difference": lambda: fit_difference(sample, errors, _estimand(design, method)),
         "regress": lambda: fit_regress(sample, errors, _estimand(design, method)),
-        "ipw": lambda: fit_ipw(sample, design.estimand),
+        "ipw": lambda: fit_ipw(sample, design.estimand, trim=design.trim),
         "entropy_balance": lambda: fit_entropy(sample, design.estimand),
         "matching": lambda: fit_matching(sample),
         "iv": lambda: fit_complier(sample, replace(errors, se_type=_analytic(design.se_type))).answer,
