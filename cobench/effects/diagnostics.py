@@ -82,9 +82,10 @@ def _check_matched(answer: Answer, share: float, level: str) -> Check:
         columns=["quantity", "value"],
     )
     good = 1 - share <= LOST_SHARE and answer.ess >= LEAST_ESS
-    zh = f"{100 * share:.0f}% 的接受者找到了匹配，其中 {100 * inside:.0f}% 在本校（组）内；未匹配者不在总体之内。"
-    en = f"{100 * share:.0f}% of the exposed were matched, {100 * inside:.0f}% of them in their own school or cell; "
-    en += "the others aren't in the population."
+    lost = people(round(answer.sample.n_treated * (1 - share) / share))
+    zh = f"{lost['zh']}接受者没有找到匹配，不在总体之内；找到匹配的接受者有 {100 * inside:.0f}% 在本校（组）内。"
+    en = f"{lost['en'].capitalize()} exposed students found no match and aren't in the population; "
+    en += f"{100 * inside:.0f}% of the others were matched in their own school or cell."
     return Check("overlap", "passed" if good else "failed", table, {"zh": zh, "en": en}, level)
 
 

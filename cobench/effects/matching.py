@@ -271,11 +271,10 @@ def _follow(links: np.ndarray, place: int, step: int, n: int) -> int:
 
 
 def _population(found: Matches, trimmed: bool) -> str:
-    """What is left of the exposed, as ``population`` says it."""
-    parts = ["on_support"] if trimmed else []
-    if found.matched_share < 1:
-        parts.append(f"matched ({100 * found.matched_share:.1f}% of the exposed)")
-    return ", ".join(parts)
+    """What is left of the exposed, as ``population`` says it: without a share, which would count the few left out."""
+    return ", ".join(
+        [*(["on_support"] if trimmed else []), *(["matched"] if found.matched_share < 1 else [])]
+    )
 
 
 def _precision(

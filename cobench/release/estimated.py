@@ -10,8 +10,14 @@ import pandas as pd
 from cobench.release.structure import Key, Registered, Shown, Sum
 
 QUESTION = ("term", "treatment", "contrast", "at", "outcome", "estimand", "method", "spec_id")
-SAMPLE = ("estimand", "method", "spec_id", "population")  # what may differ between nested samples of one question
+SAMPLE = (
+    "estimand",
+    "method",
+    "spec_id",
+    "population",
+)  # what may differ between nested samples of one question
 COUNT_COLUMNS = ("n_obs", "n_treated", "n_compared")
+DECLARED = 4.0  # the size behind a declared effect is hidden after those of its robustness checks
 SIZES = ("n_obs", "n_treated", "ess", "df")
 
 
@@ -53,6 +59,7 @@ def registered(estimates: pd.DataFrame, known: pd.Series, min_cell: int, title: 
     sums: list[Sum] = []
     cells = _cells(estimates)
     n_obs, n_treated = (pd.to_numeric(estimates[c]).astype("float64") for c in ("n_obs", "n_treated"))
+    declared = column(estimates, "role", "").ne("robustness")
     samples: dict[tuple, list[int]] = {}
     for i, cell in cells.items():
         if n_obs[i] != n_obs[i]:
@@ -61,20 +68,18 @@ def registered(estimates: pd.DataFrame, known: pd.Series, min_cell: int, title: 
         for name, value in arms.items():
             if value == value:
                 key = ("estimates", name, cell)
-                counts[key] = _shown(key, value, bool(known[i]), min_cell)
+                counts[key] = _shown(key, value, bool(known[i]), min_cell, DECLARED if declared[i] else 1.0)
         if n_treated[i] == n_treated[i]:
             parts = (("estimates", "n_treated", cell), ("estimates", "n_compared", cell))
             sums.append(Sum(("estimates", "n_obs", cell), parts, "other arms", all_of_it=True))
-        samples.setdefault(
-            tuple(pair for pair in cell if pair[0] not in SAMPLE), []
-        ).append(i)
+        samples.setdefault(tuple(pair for pair in cell if pair[0] not in SAMPLE), []).append(i)
     for rows in samples.values():
         sums += _nested(rows, cells, counts)
     return Registered(title, tuple(counts.values()), tuple(sums))
 
 
-def _shown(key: Key, value: float, known: bool, min_cell: int) -> Shown:
-    return Shown(key, round(value), known, 0.0, math.inf, secret=round(value) < min_cell)
+def _shown(key: Key, value: float, known: bool, min_cell: int, weight: float) -> Shown:
+    return Shown(key, round(value), known, 0.0, math.inf, round(value) < min_cell, weight)
 
 
 def _nested(rows: list[int], cells: dict[int, tuple], counts: dict[Key, Shown]) -> list[Sum]:

@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
-from cobench.release.suppression import Counts
+from cobench.release.suppression import Counts, hiding_cost
 
 COARSER = 4.0  # how much dearer a count is to hide for every dimension that it sums over
 Key = tuple[str, str, tuple[tuple[str, str], ...]]
@@ -53,7 +53,10 @@ class Counted:
 
 @dataclass(frozen=True)
 class Shown:
-    """One count of a registered table: its key, true value, and whether readers see it or what its mark says."""
+    """One count of a registered table: its key, true value, and whether readers see it or what its mark says.
+
+    ``weight`` is how much dearer than another of its size it is to hide.
+    """
 
     key: Key
     value: int
@@ -61,6 +64,7 @@ class Shown:
     low: float = 0
     high: float = math.inf
     secret: bool = False
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -101,9 +105,10 @@ def system(
     sums: dict[Sum, None] = {}
     for table in tables:
         for each in table.counts:
-            counts.add(
+            i = counts.add(
                 each.key, each.value, known=each.known, low=each.low, high=each.high, secret=each.secret
             )
+            counts.cost[i] = max(counts.cost[i], each.weight * hiding_cost(each.value))
         sums.update(dict.fromkeys(table.sums))
     for key, values in (published or {}).items():
         i = counts.place.get(key)

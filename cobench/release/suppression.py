@@ -24,6 +24,11 @@ def protection_width(min_cell: int) -> int:
     return max(1, math.ceil(min_cell / 2))
 
 
+def hiding_cost(value: float) -> float:
+    """What hiding a count loses, rising more slowly than its size."""
+    return 1 + math.sqrt(max(value, 0))
+
+
 @dataclass
 class Counts:
     """Counts of children, which of them are printed, and which add up to which.
@@ -68,7 +73,7 @@ class Counts:
         self.low.append(low)
         self.high.append(high)
         self.secret.append(secret)
-        self.cost.append(1 + math.sqrt(max(truth, 0)))
+        self.cost.append(hiding_cost(truth))
         return len(self.keys) - 1
 
     def add_sum(

@@ -76,7 +76,7 @@ def forest_plot(
 
     png = draw(paint, height=sum(heights) + 0.55, title=title, note=_note(note, released, frame, language))
     alt = say("figure.forest_alt", language, total=len(rows), rows=joined([r.alt() for r in rows], language))
-    return Figure(png, alt, title, _behind(released), language, labels)
+    return Figure(png, alt, title, behind_estimates(released), language, labels)
 
 
 def love_plot(
@@ -169,7 +169,7 @@ def effects_over(
 
     png = draw(paint, height=2.9, title=title, note=_note(note, released, frame, language))
     alt = say("figure.over_alt", language, rows=joined([row.alt() for row in rows], language))
-    return Figure(png, alt, title, _behind(released), language, labels)
+    return Figure(png, alt, title, behind_estimates(released), language, labels)
 
 
 def row_parts(frame: pd.DataFrame, labels: Labels, language: str) -> list[list[str]]:
@@ -198,11 +198,13 @@ def _parts(row: pd.Series, columns: list[str], labels: Labels, language: str) ->
     return parts
 
 
-def _behind(released: Released) -> Released:
+def behind_estimates(released: Released, *first: str) -> Released:
     """The columns of estimates that a reader of the figure may want; those that say nothing left out."""
     frame = released.frame
     told = [
-        c for c in BEHIND if c in frame and not frame[c].astype(str).isin(["", "nan", "all", "None"]).all()
+        c
+        for c in (*first, *BEHIND)
+        if c in frame and not frame[c].astype(str).isin(["", "nan", "all", "None"]).all()
     ]
     return released.pick(told)
 

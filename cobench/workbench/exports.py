@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from cobench.release import Released, ledger, release_table, write_workbook
+from cobench.release import Released, ledger, write_workbook
 from cobench.release.stacking import stacked
 from cobench.show import say
 from cobench.show.wording import has
@@ -63,9 +63,7 @@ def released_tables(desk: Desk) -> dict[str, Released]:
         tables["reach"] = implementation.reach_released(desk, desk.derived("reach"), "school")
         tables["lectures"] = implementation.lectures_by_school(desk)
     if desk.has("reliability"):
-        frame = desk.derived("reliability")
-        counts = ["n_started", "n_scored", "n_complete"]
-        tables["scales"] = release_table(frame, counts=counts, min_cell=desk.min_cell)
+        tables["scales"] = quality.scales_released(desk)
     return tables
 
 

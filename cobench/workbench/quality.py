@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from cobench.panel import ENTRY_GRADES
-from cobench.release import release_aggregate, release_counts, release_table
+from cobench.release import Released, release_aggregate, release_counts, release_table
 from cobench.show import Displayed, paragraph, say, table
 from cobench.workbench.desk import Desk
 
@@ -126,17 +126,25 @@ def answers(desk: Desk) -> Displayed:
 
 def scales(desk: Desk) -> Displayed:
     """Alpha, mean and spread of every declared scale."""
-    frame = desk.derived("reliability")
-    now = frame[frame["term"] == desk.term.id].drop(columns="term").reset_index(drop=True)
-    released = release_table(now, counts=["n_started", "n_scored", "n_complete"], min_cell=desk.min_cell)
     return table(
-        released,
+        scales_released(desk).where(lambda frame: frame["term"] == desk.term.id),
         language=desk.language,
         labels=desk.labels,
         caption=desk.say("page.scales"),
         columns=["scale", "n_items", "n_started", "n_scored", "n_complete", "alpha", "mean", "sd"],
         formats={"alpha": ".2f", "mean": ".2f", "sd": ".2f"},
         note=desk.say("page.scales_note"),
+    )
+
+
+def scales_released(desk: Desk) -> Released:
+    """Every declared scale in every term: who began to answer, has a score, answered everything."""
+    return release_table(
+        desk.derived("reliability"),
+        counts=["n_started", "n_scored", "n_complete"],
+        nested=[("n_scored", "n_started"), ("n_complete", "n_scored")],
+        counted=desk.counted("scales", ["term", "scale"]),
+        min_cell=desk.min_cell,
     )
 
 

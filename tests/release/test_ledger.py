@@ -176,7 +176,7 @@ def test_everybody_less_the_subgroups_may_not_leave_a_few():
 def test_the_samples_of_two_methods_may_not_differ_by_a_few():
     frame = pd.DataFrame(
         {
-            "treatment": "visit", "contrast": "home", "outcome": "math", "method": ["regress", "aipw"],
+            "treatment": "visit", "contrast": "home", "outcome": "math", "method": ["regress", "aipw"], "estimand": ["VW", "ATT"],
             "subgroup": "", "estimate": 0.1, "status": "ok", "n_obs": [203, 200], "n_treated": [90, 90],
         }
     )  # fmt: skip
