@@ -38,6 +38,7 @@ def spec_curve(
     *,
     language: str,
     labels: Labels,
+    outcome: str = "",
     title: str | None = None,
     note: str | None = None,
 ) -> Figure:
@@ -51,12 +52,15 @@ def spec_curve(
         In the order in which they shall stand; groups in which all choose the same have no rows in the matrix.
     """
     keys = [(spec.spec_id, spec.method) for spec in specs]
-    released = released.where(lambda frame: [key in keys for key in _keys(frame)])
+    released = released.where(lambda frame: pd.Series([key in keys for key in _keys(frame)], frame.index))
     frame = require_groups(released, "n_obs").frame
     panels = [(contrast, _placed(rows, keys)) for contrast, rows in frame.groupby("contrast", sort=False)]
     primary = next((place for place, spec in enumerate(specs) if spec.primary), 0)
     matrix = _matrix(specs)
-    title = title_of(title, released, _finding(panels, primary, language))
+    found = _finding(panels, primary, language)
+    title = title_of(
+        title, released, f"{outcome}{'：' if language == 'zh' else ': '}{found}" if outcome else found
+    )
     names = [labels.contrast(str(frame["treatment"].iloc[0]), contrast, language) for contrast, _ in panels]
 
     def paint(fig, axes) -> None:
@@ -88,7 +92,14 @@ def spec_curve(
     alt = say(
         "figure.curve_alt", language, total=len(specs), panels=" ".join(told), groups=joined(groups, language)
     )
-    return Figure(png, alt, title, behind_estimates(released, "specification"), language, labels)
+    return Figure(
+        png,
+        alt,
+        title,
+        behind_estimates(released.rename({"spec_id": "specification"}), "specification"),
+        language,
+        labels,
+    )
 
 
 def _keys(frame: pd.DataFrame) -> list[tuple[str, str]]:
