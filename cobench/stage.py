@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -12,9 +13,14 @@ import duckdb
 import pandas as pd
 
 from cobench import __version__, store
+from cobench.designs import design_of, never_before, specifications
 from cobench.effects.checks import Check
-from cobench.effects.design import Assignment, Design
-from cobench.effects.estimate import EffectResult, estimate_effect, not_estimable_result
+from cobench.effects.estimate import (
+    EffectResult,
+    estimate_effect,
+    estimate_variant,
+    not_estimable_result,
+)
 from cobench.effects.estimates import adjust_family
 from cobench.errors import CobenchError, StudyFileError
 from cobench.ingest.codebook import instrument_ranges
@@ -25,8 +31,6 @@ from cobench.panel import (
     Panel,
     build_panel,
     check_time_order,
-    covariate_columns,
-    panel_column,
     panel_from_source,
 )
 from cobench.panel_frames import read_panel_frames
@@ -74,6 +78,7 @@ def code_key() -> str:
             if path.suffix in (".py", ".toml"):
                 digest.update(path.read_bytes())
     for name in (
+        "designs.py",
         "panel.py",
         "panel_frames.py",
         "missing.py",
@@ -166,66 +171,33 @@ def estimate_all(
 
 
 def estimate_declared(study: Study, panel: Panel, effect: Effect) -> EffectResult:
-    """Estimate one declared effect; what can't be estimated comes back as rows that say why."""
-    design = design_of(study, panel, effect)
+    """Estimate one declared effect as often as it is declared; what can't be estimated comes back as rows
+    that say why.
+    """
+    design = design_of(study, panel.term.id, effect)
+    variants = [each.design for each in specifications(study, panel.term.id, effect) if each.variant]
     treatment = study.treatments[effect.treatment]
     try:
         if not effect.replication_only:
-            check_time_order(panel, covariate_columns(study, effect), effect.outcome, dates_required=True)
+            used = [*design.covariates, *(name for each in variants for name in each.covariates)]
+            check_time_order(panel, dict.fromkeys(used), effect.outcome, dates_required=True)
         frame = _population(panel.frame, effect)
     except CobenchError as error:
         if isinstance(error, StudyFileError):
             raise
-        return not_estimable_result(design, error.en, error.zh)
-    for column in _never_before(effect):
+        refused = [not_estimable_result(each, error.en, error.zh) for each in (design, *variants)]
+        rows = [refused[0].estimates, *(each.estimates.assign(role="robustness") for each in refused[1:])]
+        return replace(refused[0], estimates=pd.concat(rows, ignore_index=True))
+    for column in never_before(effect):
         history = frame[f"{effect.treatment}:history"]
         frame = frame.assign(**{column: (history == 0).astype("object").where(history.notna())})
     levels = [treatment.reference, *(level.id for level in treatment.levels if level.use == "contrast")]
     known = frame[effect.treatment].isin(levels)
     excluded = frame[effect.treatment].notna() & ~known
-    return estimate_effect(
-        frame.assign(**{effect.treatment: frame[effect.treatment].where(~excluded)}), design
-    )
-
-
-def design_of(study: Study, panel: Panel, effect: Effect) -> Design:
-    """The statistical design of a declared effect, in panel columns."""
-    treatment = study.treatments[effect.treatment]
-    levels = effect.contrasts or tuple(level.id for level in treatment.levels if level.use == "contrast")
-    given = effect.assignment
-    assignment = None
-    if given is not None:
-        assignment = Assignment(
-            given.mechanism, panel_column(given.unit), tuple(map(panel_column, given.strata)), given.source
-        )
-    return Design(
-        study=study.id,
-        term=panel.term.id,
-        effect=effect.id,
-        treatment=effect.treatment,
-        outcome=effect.outcome,
-        levels=levels,
-        reference=treatment.reference,
-        estimand=effect.estimand,
-        role=effect.role,
-        primary=effect.primary,
-        methods=effect.all_methods,
-        covariates=covariate_columns(study, effect),
-        within=tuple(panel_column(name) for name in effect.within),
-        cluster=panel_column(effect.cluster) if effect.cluster else None,
-        se_type=effect.se_type,
-        assignment=assignment,
-        subgroups=(*map(panel_column, effect.subgroups), *_never_before(effect)),
-        population=effect.population.en if effect.population else "all",
-        smallest_of_interest=effect.smallest_of_interest,
-        replication_only=effect.replication_only,
-        seed=study.seed,
-    )
-
-
-def _never_before(effect: Effect) -> tuple[str, ...]:
-    """Column that splits students by whether they had the treatment before; last term's outcome carries it."""
-    return (f"{effect.treatment}:never_before",) if effect.history == "required" else ()
+    frame = frame.assign(**{effect.treatment: frame[effect.treatment].where(~excluded)})
+    result = estimate_effect(frame, design)
+    rows = [result.estimates, *(estimate_variant(frame, each, design) for each in variants)]
+    return replace(result, estimates=pd.concat(rows, ignore_index=True))
 
 
 def _results(

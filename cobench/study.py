@@ -12,7 +12,8 @@ from cobench.declared import Text, build
 from cobench.errors import StudyFileError, UnknownTermError
 from cobench.sources import Source
 
-Method = Literal["difference", "regress", "aipw"]
+Method = Literal["difference", "regress", "ipw", "entropy_balance", "matching", "aipw", "iv"]
+ErrorType = Literal["classic", "HC1", "HC2", "HC3", "CR1", "CR1S", "CR2", "CR3", "wild"]
 
 
 @dataclass(frozen=True)
@@ -170,8 +171,27 @@ class Assignment:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """One more way to estimate an effect, declared beforehand; what is absent is as in the effect.
+
+    ``trim`` leaves out students whose propensity is outside [trim, 1 - trim] (method ``ipw``).
+    """
+
+    method: Method | None = None
+    adjust: tuple[str, ...] | None = None
+    within: tuple[str, ...] | None = None
+    cluster: str | None = None
+    se_type: ErrorType | None = None
+    trim: float | None = None
+
+
+@dataclass(frozen=True)
 class Effect:
-    """An effect to estimate, declared before the outcomes are seen."""
+    """An effect to estimate, declared before the outcomes are seen.
+
+    ``methods`` and ``robustness`` stand beside ``primary`` in the specification curve; none of them is ever
+    searched for.
+    """
 
     treatment: str
     outcome: str
@@ -183,9 +203,12 @@ class Effect:
     adjust: tuple[str, ...] = ()
     within: tuple[str, ...] = ()
     cluster: str | None = None
-    se_type: Literal["classic", "HC1", "HC2", "CR1", "CR1S", "CR2"] | None = None
+    se_type: ErrorType | None = None
+    robustness: tuple[Variant, ...] = ()
     subgroups: tuple[str, ...] = ()
     assignment: Assignment | None = None
+    instrument: str | None = None
+    least_clusters: int = 4
     smallest_of_interest: float | None = None
     filter: str | None = None
     population: Text | None = None
@@ -198,6 +221,13 @@ class Effect:
     def all_methods(self) -> tuple[str, ...]:
         """The primary method first, then the robustness ones."""
         return (self.primary, *(method for method in self.methods if method != self.primary))
+
+    def varied(self, variant: Variant) -> Effect:
+        """This effect as ``variant`` estimates it: one method, no subgroups."""
+        changed = {name: value for name, value in vars(variant).items() if value is not None}
+        primary = changed.pop("method", self.primary)
+        changed.pop("trim", None)
+        return replace(self, primary=primary, methods=(), robustness=(), subgroups=(), **changed)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from datetime import date
 
 from cobench.declared import not_allowed
 from cobench.errors import StudyFileError
-from cobench.study import Effect, Instrument, Outcome, Source, Study, Term, Treatment
+from cobench.study import Effect, Instrument, Outcome, Source, Study, Term, Treatment, Variant
 from cobench.tables import TABLES
 
 LINKING = ("school", "student_name", "student_number", "class")
@@ -165,13 +165,39 @@ def _check_effect(study: Study, path: str, effect: Effect) -> None:
         _known(f"{path}.contrasts", level, levels)
     for term in effect.terms:
         _known(f"{path}.terms", term, [each.id for each in study.terms])
-    if treatment.from_ != "panel":
-        _check_tables_effect(study, path, effect, outcome)
+    varied = [(f"{path}.robustness[{i}]", effect.varied(each)) for i, each in enumerate(effect.robustness)]
+    for place, each in [(path, effect), *varied]:
+        if treatment.from_ != "panel":
+            _check_tables_effect(study, place, each, outcome)
+    _check_robustness(path, effect)
     if effect.role == "confirmatory" and outcome.rated_by_visitor:
         raise StudyFileError(
             en=f"{path}.role: an outcome rated by the visiting teacher can't be confirmatory; write exploratory",
             zh=f"{path}.role：由家访教师本人评定的结果不能作为验证性结果，请写 exploratory",
         )
+
+
+def _check_robustness(path: str, effect: Effect) -> None:
+    """Each variant is a specification of its own and asks for nothing that its method doesn't know."""
+    told = [(effect.varied(Variant(method=method)), None) for method in effect.all_methods]
+    for i, variant in enumerate(effect.robustness):
+        place, each = f"{path}.robustness[{i}]", effect.varied(variant)
+        if (each, variant.trim) in told:
+            raise StudyFileError(
+                en=f"{place} says nothing new: this specification is declared already; change or remove it",
+                zh=f"{place} 没有新内容：这一设定已经声明过；请修改或删除",
+            )
+        told.append((each, variant.trim))
+        if variant.se_type is not None and each.primary not in ("difference", "regress"):
+            raise StudyFileError(
+                en=f"{place}.se_type: {each.primary} has its own standard error; write it for difference or regress",
+                zh=f"{place}.se_type：{each.primary} 使用自己的标准误；se_type 只用于 difference 或 regress",
+            )
+        if variant.trim is not None and not (each.primary == "ipw" and 0 < variant.trim < 0.5):
+            raise StudyFileError(
+                en=f"{place}.trim = {variant.trim:g} must lie between 0 and 0.5 and belong to method ipw",
+                zh=f"{place}.trim = {variant.trim:g} 必须在 0 与 0.5 之间，且只用于方法 ipw",
+            )
 
 
 def _check_tables_effect(study: Study, path: str, effect: Effect, outcome: Outcome) -> None:

@@ -35,6 +35,7 @@ RANKS = {
     "panel": 5,
     "missing": 5,
     "effects": 6,
+    "designs": 7,
     "monitor": 7,
     "release": 8,
     "show": 9,

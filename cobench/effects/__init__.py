@@ -5,10 +5,16 @@ from cobench.effects.aipw import aipw
 from cobench.effects.balance import balance_table, effective_sample_size, overlap_table
 from cobench.effects.checks import Check
 from cobench.effects.design import Assignment, Design
+from cobench.effects.entropy import entropy_balance
 from cobench.effects.estimate import EffectResult, estimate_effect
 from cobench.effects.estimates import COLUMNS, adjust_family, as_estimates, minimum_detectable
+from cobench.effects.instrument import complier_checks, complier_effect
+from cobench.effects.matching import matching
+from cobench.effects.multiplicity import family_adjusted, romano_wolf
 from cobench.effects.reasons import reason_in
-from cobench.effects.weighting import weighting
+from cobench.effects.sizes import size_table
+from cobench.effects.subgroups import interactions, subgroups
+from cobench.effects.weighting import ipw
 
 __all__ = [
     "COLUMNS",
@@ -20,12 +26,21 @@ __all__ = [
     "aipw",
     "as_estimates",
     "balance_table",
+    "complier_checks",
+    "complier_effect",
     "difference",
     "effective_sample_size",
+    "entropy_balance",
     "estimate_effect",
+    "family_adjusted",
+    "interactions",
+    "ipw",
+    "matching",
     "minimum_detectable",
     "overlap_table",
     "reason_in",
     "regress",
-    "weighting",
+    "romano_wolf",
+    "size_table",
+    "subgroups",
 ]

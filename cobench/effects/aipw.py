@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from cobench.effects.answers import Answer, check_clusters, checked, observational_rows
+from cobench.effects.exposure import default_within
 from cobench.effects.folds import cell_means, choose_adjustment, make_folds
-from cobench.effects.inference import Precision
 from cobench.effects.learners import Logistic, Ridge
 from cobench.effects.reasons import not_estimable
 from cobench.effects.sample import Sample, check_arms, levels_of, take_sample
@@ -24,6 +24,7 @@ from cobench.effects.weighting import (
     effective_n,
     exposure_columns,
     weighted_contrast,
+    weighted_precision,
 )
 
 LEAST = 5
@@ -38,6 +39,8 @@ class AipwFit:
     Attributes
     ----------
     estimate, std_error, df : float
+    scores : ndarray, (G,)
+        Contribution of each cluster (row without clusters) to the estimate, in the order of sorted codes.
     propensity : ndarray, (n,)
         Clipped to [clip, 1 - clip].
     expected_control, expected_treated : ndarray, (n,)
@@ -53,6 +56,7 @@ class AipwFit:
     estimate: float
     std_error: float
     df: float
+    scores: np.ndarray
     propensity: np.ndarray
     expected_control: np.ndarray
     expected_treated: np.ndarray
@@ -67,7 +71,7 @@ def aipw(
     outcome: str,
     treatment: str,
     covariates: Sequence[str],
-    within: Sequence[str] = (),
+    within: Sequence[str] | None = None,
     cluster: str | None = None,
     estimand: str = "ATT",
     learners: Mapping[str, object] | None = None,
@@ -75,14 +79,17 @@ def aipw(
     seed: int = SEED,
     adjustment: str | None = None,
     reference: object = None,
+    n_repeats: int = REPEATS,
+    least_clusters: int = 2,
 ) -> pd.DataFrame:
     """Doubly robust effect of each level against the reference, from the rows of those two levels.
 
     Parameters
     ----------
-    within : sequence of str
+    within : sequence of str, optional
         Cells within which students are compared. Cell levels of the outcome and of the odds of exposure
-        cancel out of the ATT.
+        cancel out of the ATT. Default: the clusters, unless whole clusters were exposed; ``()`` compares
+        across everything.
     cluster : str, optional
         Groups that are never split by the folds and that the standard error obeys.
     learners : mapping, optional
@@ -91,6 +98,10 @@ def aipw(
     adjustment : {"effects", "means"}, optional
         How the models know the cells; chosen from the data by default
         (:func:`cobench.effects.folds.choose_adjustment`).
+    n_repeats : int
+        Divisions into folds over which predictions are averaged.
+    least_clusters : int
+        Fewer clusters are refused.
 
     Returns
     -------
@@ -101,13 +112,16 @@ def aipw(
     levels, base = levels_of(frame, treatment, reference)
 
     def fit(level: str) -> Answer:
+        cells = default_within(frame, treatment, level, base, cluster) if within is None else within
         sample = take_sample(
             frame, outcome=outcome, treatment=treatment, level=level, reference=base, covariates=covariates,
-            within=within, cluster=cluster,
+            within=cells, cluster=cluster,
         )  # fmt: skip
+        check_clusters(sample, least_clusters)
         return answer_aipw(
-            sample, estimand, learners=learners, n_folds=n_folds, seed=seed, adjustment=adjustment
-        )
+            sample, estimand, learners=learners, n_folds=n_folds, seed=seed, adjustment=adjustment,
+            n_repeats=n_repeats,
+        )  # fmt: skip
 
     fits = [(level, partial(fit, level)) for level in levels]
     return observational_rows(fits, treatment=treatment, outcome=outcome, estimand=estimand, method="aipw")
@@ -121,6 +135,7 @@ def answer_aipw(
     n_folds: int = 5,
     seed: int = SEED,
     adjustment: str | None = None,
+    n_repeats: int = REPEATS,
 ) -> Answer:
     """AIPW on one sample, on its common support.
 
@@ -134,11 +149,12 @@ def answer_aipw(
     fit = fit_aipw(
         y=sample.y, d=sample.d, x=sample.covariates.x, cell=sample.cell, cluster=sample.cluster,
         estimand=estimand, learners=learners, n_folds=n_folds, seed=seed, adjustment=adjustment,
+        n_repeats=n_repeats,
     )  # fmt: skip
     answer = Answer(
         sample=sample,
         estimate=fit.estimate,
-        precision=Precision(fit.std_error, fit.df, "IF" if sample.cluster is None else "IF-cluster"),
+        precision=weighted_precision(fit.scores, fit.df, ("IF", "IF-cluster"), sample),
         estimand=estimand,
         balance_weights=fit.weights,
         propensity=fit.propensity,
@@ -202,6 +218,7 @@ def fit_aipw(
         estimate=float(estimate),
         std_error=float(np.sqrt(np.sum(scores**2))),
         df=contrast.df,
+        scores=scores,
         propensity=propensity,
         expected_control=m0,
         expected_treated=m1,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -11,10 +11,13 @@ import pandas as pd
 from cobench.effects.effect_sizes import hedges_correction, pooled_sd
 from cobench.effects.estimates import as_estimates
 from cobench.effects.evidence import evidence_of
-from cobench.effects.inference import Precision
+from cobench.effects.exposure import check_arms_of_clusters, mostly_between
+from cobench.effects.inference import Precision, dense_codes
 from cobench.effects.reasons import not_estimable
 from cobench.effects.sample import Sample
 from cobench.errors import NotEstimableError
+
+BETWEEN = "between_clusters"
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Answer:
         ``""``, or ``on_support`` where exposed students without counterpart were left out.
     notes : dict
         What the estimator decided, for the checks: ``adjustment``, ``n_folds``, ``n_clipped``, ``clip``.
+    p_value, conf_low, conf_high : float
+        Where they don't follow from the error and Student's t (bootstrap, Anderson-Rubin).
     """
 
     sample: Sample
@@ -45,6 +50,9 @@ class Answer:
     ess: float = float("nan")
     support: str = ""
     notes: dict | None = None
+    p_value: float = float("nan")
+    conf_low: float = float("nan")
+    conf_high: float = float("nan")
 
 
 def row_of(answer: Answer, method: str) -> dict:
@@ -63,13 +71,16 @@ def row_of(answer: Answer, method: str) -> dict:
         "estimate": answer.estimate,
         "std_error": answer.precision.std_error,
         "df": answer.precision.df,
+        "p_value": answer.p_value,
+        "conf_low": answer.conf_low,
+        "conf_high": answer.conf_high,
         "se_type": answer.precision.se_type,
         "effect_size": answer.estimate / spread * hedges_correction(n_obs) if spread > 0 else np.nan,
         "es_type": "hedges_g (pooled SD of the two arms)",
         "n_obs": n_obs,
         "n_treated": sample.n_treated,
-        "n_clusters": None if clusters is None else len(np.unique(clusters)),
-        "n_treated_clusters": None if clusters is None else len(np.unique(clusters[treated])),
+        "n_clusters": None if clusters is None else np.count_nonzero(np.bincount(clusters)),
+        "n_treated_clusters": None if clusters is None else np.count_nonzero(np.bincount(clusters[treated])),
         "ess": answer.ess,
         "status": "ok",
     }
@@ -109,18 +120,38 @@ def observational_rows(
     estimand: str,
     method: str,
 ) -> pd.DataFrame:
-    """Frame of estimates of undeclared, hence exploratory and observational comparisons, one row a level."""
+    """Frame of estimates of undeclared, hence exploratory and observational comparisons, one row a level.
+
+    Where exposure was mostly decided for whole clusters, the row says that clusters are compared
+    (``between_clusters``), which only describes; with fewer than four of them an arm it is refused.
+    """
     rows = []
     for level, fit in fits:
-        answer = answer_or_error(fit, method)
+        answer = answer_or_error(lambda fit=fit: switched(fit()), method)
         if isinstance(answer, NotEstimableError):
             row = row_without_answer(
                 answer, treatment=treatment, level=level, outcome=outcome, estimand=estimand, method=method
             )
         else:
-            row = {**row_of(answer, method), "evidence": evidence_of(method).evidence}
+            between = answer.estimand == BETWEEN
+            row = {**row_of(answer, method), "evidence": evidence_of(method, between=between).evidence}
+            row["population"] = f"all:{answer.support}" if answer.support else "all"
         rows.append(row)
     return as_estimates(rows)
+
+
+def switched(answer: Answer) -> Answer:
+    """``answer`` to what it does answer: a contrast of clusters where those were exposed as a whole.
+
+    Raises
+    ------
+    NotEstimableError
+        When an arm has too few clusters for that.
+    """
+    if not mostly_between(answer.sample):
+        return answer
+    check_arms_of_clusters(answer.sample)
+    return replace(answer, estimand=BETWEEN)
 
 
 def checked(answer: Answer) -> Answer:
@@ -136,11 +167,13 @@ def checked(answer: Answer) -> Answer:
     return answer
 
 
-def check_clusters(sample: Sample) -> None:
-    """Raise :class:`NotEstimableError` when whole clusters were exposed and one side has a single one."""
+def check_clusters(sample: Sample, least: int = 2) -> None:
+    """Raise :class:`NotEstimableError` below ``least`` clusters, or when a side of whole clusters has one."""
     if sample.cluster is None:
         return
-    codes = np.unique(sample.cluster, return_inverse=True)[1]
+    if np.count_nonzero(np.bincount(sample.cluster)) < least:
+        raise not_estimable("few_clusters", cluster=sample.names["cluster"], least=least)
+    codes = dense_codes(sample.cluster)
     share = np.bincount(codes, weights=sample.d) / np.bincount(codes)
     whole = np.all((share == 0) | (share == 1))
     if whole and min((share == 1).sum(), (share == 0).sum()) < 2:

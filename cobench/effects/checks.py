@@ -20,7 +20,8 @@ class Check:
     ----------
     name : str
         What was checked: ``overlap``, ``balance``, ``cluster_level``, ``few_clusters``, ``history``,
-        ``attrition``, ``assignment``, ``minimum_detectable``, ``adjustment``, ``evidence``, ``estimable``.
+        ``attrition``, ``assignment``, ``minimum_detectable``, ``adjustment``, ``evidence``, ``estimable``, ``interaction``,
+        ``instrument``, ``exclusion``, ``monotonicity``.
     status : {"passed", "failed", "not_applicable", "errored"}
     table : DataFrame
         The numbers behind the verdict; may be empty.

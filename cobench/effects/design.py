@@ -7,12 +7,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from cobench.effects.inference import CLUSTERED, UNCLUSTERED
 from cobench.errors import ParameterError
 
-METHODS = ("difference", "regress", "aipw", "weighting")
+METHODS = ("difference", "regress", "ipw", "entropy_balance", "matching", "aipw", "iv")
 ESTIMANDS = ("ATT", "ATE")
 ROLES = ("confirmatory", "exploratory")
-SE_TYPES = ("classic", "HC1", "HC2", "CR1", "CR1S", "CR2")
+SE_TYPES = (*UNCLUSTERED, *CLUSTERED, "wild")
 NOT_SPECIFICATION = ("study", "term", "effect")
 
 
@@ -51,13 +52,15 @@ class Design:
     estimand : {"ATT", "ATE"}
     role : {"confirmatory", "exploratory"}
         Of the primary method on everybody; other methods are ``robustness``, subgroups ``exploratory``.
-    primary : {"difference", "regress", "aipw", "weighting"}
+    primary : {"difference", "regress", "ipw", "entropy_balance", "matching", "aipw", "iv"}
     methods : tuple of str
         All methods to run; the primary one is added if absent.
     covariates : tuple of str
         Numeric, boolean or categorical columns measured before the exposure.
     within : tuple of str
         Columns whose cells students are compared within (fixed effects; cells of the doubly robust fit).
+        Where none are given and no draw is declared, the clusters, unless those were exposed as a whole: a
+        default must not take what sets schools that visit more apart for an effect of visits.
     cluster : str, optional
         Column of the groups obeyed by every standard error, fold and permutation.
     se_type : str, optional
@@ -76,7 +79,13 @@ class Design:
         ``regress`` puts all levels into one model. Default: only where the assignment is declared, because
         observational multi-arm models mix the arms' effects (Goldsmith-Pinkham, Hull, Kolesár 2024).
     floor_clusters : int
-        Degrees of freedom under which the few-clusters check fails.
+        Degrees of freedom under which the few-clusters check fails and a wild cluster bootstrap stands beside.
+    least_clusters : int
+        Fewer clusters are refused.
+    instrument : str, optional
+        Column of the invitation, for ``iv``.
+    trim : float, optional
+        ``ipw`` leaves out students whose propensity is outside [trim, 1 - trim].
     """
 
     treatment: str
@@ -101,6 +110,9 @@ class Design:
     n_folds: int = 5
     joint: bool | None = None
     floor_clusters: int = 20
+    least_clusters: int = 4
+    instrument: str | None = None
+    trim: float | None = None
     study: str = ""
     term: str = ""
     effect: str = ""
@@ -140,7 +152,7 @@ class Design:
         strata = self.assignment.strata if self.assignment else ()
         named = [self.treatment, self.outcome, *self.covariates, *self.within]
         named += [column for _, column in self.subgroup_columns]
-        named += [self.cluster] if self.cluster else []
+        named += [each for each in (self.cluster, self.instrument) if each]
         return tuple(dict.fromkeys([*named, *strata]))
 
 
@@ -167,15 +179,17 @@ def _validate(design: Design) -> None:
             en=f"{', '.join(sorted(used or own))} can't be treatment or outcome and a covariate at once",
             zh=f"{'、'.join(sorted(used or own))} 不能既是处理或结果，又是协变量",
         )
-    if design.se_type in ("CR1", "CR1S", "CR2") and design.cluster is None:
+    if "iv" in design.methods and design.instrument is None:
+        raise ParameterError(en="method iv needs an instrument column", zh="方法 iv 需要给出 instrument 列")
+    if design.se_type in (*CLUSTERED, "wild") and design.cluster is None:
         raise ParameterError(
             en=f"se_type {design.se_type} needs a cluster column",
             zh=f"se_type {design.se_type} 需要给出 cluster 列",
         )
-    if design.se_type in ("classic", "HC1", "HC2") and design.cluster is not None:
+    if design.se_type in UNCLUSTERED and design.cluster is not None:
         raise ParameterError(
-            en=f"se_type {design.se_type} ignores the declared cluster {design.cluster!r}; use CR2, CR1 or CR1S",
-            zh=f"se_type {design.se_type} 会忽略已声明的 cluster {design.cluster!r}；请用 CR2、CR1 或 CR1S",
+            en=f"se_type {design.se_type} ignores the declared cluster {design.cluster!r}; use CR2, CR1, CR1S, CR3 or wild",
+            zh=f"se_type {design.se_type} 会忽略已声明的 cluster {design.cluster!r}；请用 CR2、CR1、CR1S、CR3 或 wild",
         )
 
 

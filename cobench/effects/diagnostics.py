@@ -8,16 +8,19 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from cobench.effects.answers import Answer
+from cobench.effects.adjust import fit_design
+from cobench.effects.answers import Answer, answer_or_error
+from cobench.effects.bootstrap import effective_clusters, wild_bootstrap
 from cobench.effects.checks import Check, people
 from cobench.effects.design import Assignment, Design
 from cobench.effects.effect_sizes import attrition
 from cobench.effects.estimates import minimum_detectable
 from cobench.effects.evidence import Evidence
-from cobench.effects.folds import cell_means
+from cobench.effects.exposure import MOSTLY_BETWEEN, between_share
 from cobench.effects.sample import Sample, as_level, group_codes
+from cobench.effects.subgroups import equality_test
+from cobench.errors import NotEstimableError
 
-MOSTLY_BETWEEN = 0.5
 LOST_SHARE = 0.10
 LEAST_ESS = 20
 NEGLIGIBLE = 0.05
@@ -43,6 +46,9 @@ ADJUSTMENTS = {
 
 def check_overlap(answer: Answer, level: str) -> Check:
     """Whether exposed students have comparable unexposed ones: trimmed, clipped, effective sample size."""
+    share = (answer.notes or {}).get("matched_share")
+    if share is not None:
+        return _check_matched(answer, share, level)
     if answer.propensity is None:
         return Check(
             "overlap", "not_applicable", contrast=level,
@@ -66,6 +72,21 @@ def check_overlap(answer: Answer, level: str) -> Check:
     return Check(
         "overlap", "passed" if good else "failed", table, _overlap_text(lost, aside, answer.ess), level
     )
+
+
+def _check_matched(answer: Answer, share: float, level: str) -> Check:
+    """Share of the exposed who were matched, and how many of them in their own cell."""
+    inside = answer.notes["within_share"]
+    table = pd.DataFrame(
+        [("matched_share", share), ("matched_in_own_cell", inside), ("effective_n", answer.ess)],
+        columns=["quantity", "value"],
+    )
+    good = 1 - share <= LOST_SHARE and answer.ess >= LEAST_ESS
+    lost = people(round(answer.sample.n_treated * (1 - share) / share))
+    zh = f"{lost['zh']}接受者没有找到匹配，不在总体之内；找到匹配的接受者有 {100 * inside:.0f}% 在本校（组）内。"
+    en = f"{lost['en'].capitalize()} exposed students found no match and aren't in the population; "
+    en += f"{100 * inside:.0f}% of the others were matched in their own school or cell."
+    return Check("overlap", "passed" if good else "failed", table, {"zh": zh, "en": en}, level)
 
 
 def _overlap_text(lost: int, aside: int, ess: float) -> dict[str, str]:
@@ -142,39 +163,65 @@ def check_cluster_level(sample: Sample, assignment: Assignment | None, level: st
     return Check("cluster_level", status, table, {"zh": zh, "en": en}, level)
 
 
-def between_share(d: np.ndarray, cluster: np.ndarray, cell: np.ndarray | None) -> float:
-    """Share of the variance of exposure between clusters (of the same cell), bias-corrected, in [0, 1].
-
-    One-way random-effects ANOVA; cells, where given, count as known.
-    """
-    centred = d if cell is None else d - cell_means(d[:, None], cell)[:, 0]
-    places, counts = np.unique(cluster, return_inverse=True, return_counts=True)[1:]
-    groups, n = len(counts), len(d)
-    cells = 1 if cell is None else len(np.unique(cell))
-    if groups <= cells or n <= groups:
-        return 0.0
-    means = np.bincount(places, weights=centred) / counts
-    ms_between = np.sum(counts * (means - centred.mean()) ** 2) / (groups - cells)
-    ms_within = np.sum((centred - means[places]) ** 2) / (n - groups)
-    size = (n - np.sum(counts**2) / n) / (groups - 1)
-    between = max(ms_between - ms_within, 0.0) / size
-    return float(between / (between + ms_within)) if between + ms_within > 0 else 0.0
-
-
 def check_few_clusters(answer: Answer, floor: int, level: str) -> Check:
-    """Degrees of freedom against ``floor``."""
+    """Degrees of freedom and effective number of clusters against ``floor``.
+
+    Below it the null-imposed wild cluster bootstrap of the regression with the same columns stands beside.
+    """
     if answer.sample.cluster is None:
         return Check(
             "few_clusters", "not_applicable", contrast=level,
             text={"zh": "没有声明群组。", "en": "No cluster is declared."},
         )  # fmt: skip
     df, groups = answer.precision.df, len(np.unique(answer.sample.cluster))
-    table = pd.DataFrame({"df": [df], "n_clusters": [groups]})
-    few = df < floor
-    zh = f"{groups} 个群组，自由度 {df:.1f}" + (f"，低于 {floor}：区间可能不准。" if few else "。")
-    en = f"{groups} groups, {df:.1f} degrees of freedom"
-    en += f", below {floor}: the interval may be off." if few else "."
+    fitted = answer_or_error(lambda: fit_design(answer.sample), "few_clusters")
+    effective, wild = float("nan"), None
+    if not isinstance(fitted, NotEstimableError):
+        effective = effective_clusters(*fitted, answer.sample.cluster)
+    few = min(df, effective) < floor if np.isfinite(effective) else df < floor
+    if few and not isinstance(fitted, NotEstimableError):
+        wild = wild_bootstrap(*fitted, answer.sample.cluster)
+    table = pd.DataFrame({"df": [df], "n_clusters": [groups], "effective_clusters": [effective]})
+    zh, en = f"{groups} 个群组，自由度 {df:.1f}", f"{groups} groups, {df:.1f} degrees of freedom"
+    if np.isfinite(effective):
+        zh, en = zh + f"，有效群组数 {effective:.1f}", en + f", effectively {effective:.1f} groups"
+    if few:
+        zh, en = zh + f"，低于 {floor}：区间可能不准", en + f", below {floor}: the interval may be off"
+    if wild is not None:
+        table = table.assign(
+            wild_p=wild.p_value, wild_low=wild.conf_low, wild_high=wild.conf_high, wild=wild.label
+        )
+        interval = f"[{wild.conf_low:.3g}, {wild.conf_high:.3g}]"
+        zh += f"；回归的 wild cluster bootstrap：p = {wild.p_value:.3f}，95% 区间 {interval}"
+        en += f"; wild cluster bootstrap of the regression: p = {wild.p_value:.3f}, 95% interval {interval}"
+    zh, en = zh + "。", en + "."
     return Check("few_clusters", "failed" if few else "passed", table, {"zh": zh, "en": en}, level)
+
+
+def check_interaction(column: str, answers: Sequence[Answer], level: str) -> Check:
+    """Whether the effect differs between the levels of a column of subgroups (one joint test)."""
+    test = answer_or_error(lambda: equality_test(answers), "interaction")
+    if isinstance(test, NotEstimableError):
+        text = {"zh": f"{column}：无法检验（{test.zh}）。", "en": f"{column}: can't be tested ({test.en})."}
+        return Check("interaction", "not_applicable", text=text, contrast=level)
+    table = pd.DataFrame(
+        {
+            "by": [column],
+            "groups": [len(answers)],
+            "statistic": [test.statistic],
+            "df_num": [test.df_num],
+            "df_denom": [test.df_denom],
+            "p_value": [test.p_value],
+        }
+    )
+    numbers = f"F({test.df_num:.0f}, {test.df_denom:.1f}) = {test.statistic:.2f}, p = {test.p_value:.3f}"
+    apart = test.p_value < ALPHA
+    zh = "各群体的效应不同" if apart else "没有发现各群体的效应不同"
+    en = "the effects differ between the groups" if apart else "no difference between the groups was found"
+    return Check(
+        "interaction", "passed", table, {"zh": f"{column}：{zh}（{numbers}）。", "en": f"{column}: {en} ({numbers})."},
+        level,
+    )  # fmt: skip
 
 
 def check_history(frame: pd.DataFrame, design: Design) -> Check:

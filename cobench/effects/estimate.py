@@ -8,14 +8,27 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 
 from cobench.effects import diagnostics
-from cobench.effects.adjust import fit_difference, fit_regress
+from cobench.effects.adjust import Errors, fit_difference, fit_regress
 from cobench.effects.aipw import answer_aipw
-from cobench.effects.answers import Answer, answer_or_error, row_of, row_without_answer
+from cobench.effects.answers import (
+    BETWEEN,
+    Answer,
+    answer_or_error,
+    check_clusters,
+    row_of,
+    row_without_answer,
+    switched,
+)
 from cobench.effects.balance import BALANCE, OVERLAP, balance_of, overlap_table
 from cobench.effects.checks import Check
 from cobench.effects.design import Design
+from cobench.effects.entropy import fit_entropy
 from cobench.effects.estimates import as_estimates
 from cobench.effects.evidence import Evidence, evidence_of
+from cobench.effects.exposure import default_within
+from cobench.effects.instrument import checks_of, fit_complier, take_complier_sample
+from cobench.effects.matching import fit_matching
+from cobench.effects.multiplicity import SCORES, cluster_contributions
 from cobench.effects.sample import (
     FLOW,
     Sample,
@@ -25,7 +38,7 @@ from cobench.effects.sample import (
     select_rows,
     take_sample,
 )
-from cobench.effects.weighting import fit_weighting
+from cobench.effects.weighting import fit_ipw
 from cobench.errors import NotEstimableError
 
 
@@ -39,15 +52,20 @@ class EffectResult:
         :data:`cobench.effects.estimates.COLUMNS`: every method on everybody, then the primary method in each
         subgroup; one row a level.
     checks : tuple of Check
-        Of the primary method on everybody, by level.
+        Of the primary method on everybody, by level; ``interaction`` of each column of subgroups; strength,
+        exclusion and monotonicity of ``iv``.
     balance : DataFrame
-        ``contrast`` and :data:`cobench.effects.balance.BALANCE`.
+        ``contrast``, ``method`` and :data:`cobench.effects.balance.BALANCE`: under the weights of every method
+        that has weights, the primary one first; ``method`` is empty where none has.
     overlap : DataFrame
         ``contrast`` and :data:`cobench.effects.balance.OVERLAP`: counts only.
     flow : DataFrame
         ``contrast`` and :data:`cobench.effects.sample.FLOW`: rows left and dropped, by reason.
     reasons : dict
         Chinese text of every reason in ``estimates``, by the English one.
+    scores : DataFrame
+        :data:`cobench.effects.multiplicity.SCORES` of the confirmatory rows, for the joint adjustment of a
+        family.
     """
 
     estimates: pd.DataFrame
@@ -56,6 +74,7 @@ class EffectResult:
     overlap: pd.DataFrame
     flow: pd.DataFrame
     reasons: dict[str, str] = field(default_factory=dict)
+    scores: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=SCORES))
 
 
 def estimate_effect(frame: pd.DataFrame, design: Design) -> EffectResult:
@@ -72,7 +91,7 @@ def estimate_effect(frame: pd.DataFrame, design: Design) -> EffectResult:
     """
     require_columns(frame, design.columns)
     frame = frame.reset_index(drop=True)
-    rows, checks, balances, overlaps, flows, reasons = [], [], [], [], [], {}
+    rows, checks, balances, overlaps, flows, reasons, confirmatory = [], [], [], [], [], {}, {}
     for level in design.levels:
         outcomes = {method: _attempt(frame, design, level, method) for method in design.methods}
         main = outcomes[design.primary]
@@ -80,31 +99,63 @@ def estimate_effect(frame: pd.DataFrame, design: Design) -> EffectResult:
         for method, found in outcomes.items():
             role = design.role if method == design.primary else "robustness"
             evidence[method] = _evidence(frame, design, level, method, found)
+            if role == "confirmatory" and isinstance(found, Answer):
+                confirmatory[len(rows)] = found
             rows.append(_row(design, level, method, found, evidence[method], role))
         checks += _checks(frame, design, level, main, evidence[design.primary])
-        weighted = [each for each in (main, *outcomes.values()) if isinstance(each, Answer)]
-        weighted = [each for each in weighted if each.propensity is not None]
-        balances.append(_balance(frame, design, level, weighted).assign(contrast=level))
+        weighted = {method: found for method, found in outcomes.items() if isinstance(found, Answer)}
+        weighted = {method: each for method, each in weighted.items() if each.balance_weights is not None}
+        for method, each in (weighted or {"": None}).items():
+            table = _balance(frame, design, level, [each] if each else [])
+            balances.append(table.assign(contrast=level, method=method))
         overlaps += [
-            overlap_table(each.propensity, each.sample.d).assign(contrast=level) for each in weighted[:1]
+            overlap_table(each.propensity, each.sample.d).assign(contrast=level)
+            for each in [each for each in weighted.values() if each.propensity is not None][:1]
         ]
         flows.append(_flow(frame, design, level, main).assign(contrast=level))
-        for label, part in subgroup_frames(frame, design):
+        by_column: dict[str, list[Answer]] = {}
+        for column, label, part in subgroup_frames(frame, design):
             narrow = replace(design, covariates=_varying(part, design.covariates), subgroups=())
             found = _attempt(part, narrow, level, design.primary)
             why = _evidence(part, narrow, level, design.primary, found)
             rows.append({**_row(design, level, design.primary, found, why, "exploratory"), "subgroup": label})
             reasons |= _reason(found)
+            if column and isinstance(found, Answer):
+                by_column.setdefault(column, []).append(found)
+        checks += [diagnostics.check_interaction(column, parts, level) for column, parts in by_column.items()]
         for found in outcomes.values():
             reasons |= _reason(found)
+    estimates = as_estimates(rows)
+    scores = [
+        cluster_contributions(answer, estimates.loc[place, "estimate_id"])
+        for place, answer in confirmatory.items()
+    ]
     return EffectResult(
-        estimates=as_estimates(rows),
+        estimates=estimates,
         checks=(*checks, diagnostics.check_history(frame, design)),
-        balance=_stack(balances, BALANCE),
+        balance=_stack(balances, ["method", *BALANCE]),
         overlap=_stack(overlaps, OVERLAP),
         flow=_stack(flows, FLOW),
         reasons=reasons,
+        scores=pd.concat(scores, ignore_index=True) if scores else pd.DataFrame(columns=SCORES),
     )
+
+
+def estimate_variant(frame: pd.DataFrame, design: Design, like: Design) -> pd.DataFrame:
+    """One more declared specification of the effect ``like``: its primary method on everybody, as ``robustness``.
+
+    It uses the rows that are complete on all that ``like`` adjusts for, so that specifications side by side
+    differ by what they declare and not by whom they leave out. After a declared draw it uses everybody.
+    """
+    require_columns(frame, design.columns)
+    needed = [] if like.assignment is not None else [*like.covariates, *like.within]
+    frame = frame[frame[needed].notna().all(axis=1)].reset_index(drop=True)
+    rows = []
+    for level in design.levels:
+        found = _attempt(frame, design, level, design.primary)
+        why = _evidence(frame, design, level, design.primary, found)
+        rows.append(_row(design, level, design.primary, found, why, "robustness"))
+    return as_estimates(rows)
 
 
 def not_estimable_result(design: Design, en: str, zh: str) -> EffectResult:
@@ -123,27 +174,45 @@ def not_estimable_result(design: Design, en: str, zh: str) -> EffectResult:
         for method in design.methods
     ]
     checks = tuple(_not_estimable_check(error, level) for level in design.levels)
-    empty = [_stack([], columns) for columns in (BALANCE, OVERLAP, FLOW)]
+    empty = [_stack([], columns) for columns in (["method", *BALANCE], OVERLAP, FLOW)]
     return EffectResult(as_estimates(rows), checks, *empty, reasons={en: zh})
 
 
-def subgroup_frames(frame: pd.DataFrame, design: Design) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Label and rows of each declared subgroup: ``sex=f``, or a given label where its column is true."""
+def subgroup_frames(frame: pd.DataFrame, design: Design) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Column, label and rows of each declared subgroup: ``sex=f``, or a given label where its column is true.
+
+    The column is empty for a subgroup with a given label: it is one of its kind and not compared with others.
+    """
     for label, column in design.subgroup_columns:
         values = as_level(frame[column])
         if label:
-            yield label, frame[values.isin(["true", "1"]).to_numpy(dtype=bool)]
+            yield "", label, frame[values.isin(["true", "1"]).to_numpy(dtype=bool)]
             continue
         for value in sorted(values.dropna().unique()):
-            yield f"{column}={value}", frame[(values == value).to_numpy(dtype=bool)]
+            yield column, f"{column}={value}", frame[(values == value).to_numpy(dtype=bool)]
 
 
 def _attempt(frame: pd.DataFrame, design: Design, level: str, method: str) -> Answer | NotEstimableError:
-    return answer_or_error(lambda: _answer(_sample(frame, design, level, method), design, method), method)
+    def fit() -> Answer:
+        sample = _sample(frame, design, level, method)
+        check_clusters(sample, design.least_clusters)
+        answer = _answer(sample, design, method)
+        drawn = design.assignment is not None or design.replication_only
+        return answer if drawn else switched(answer)
+
+    return answer_or_error(fit, method)
 
 
 def _sample(frame: pd.DataFrame, design: Design, level: str, method: str) -> Sample:
     bare = method == "difference" and design.assignment is not None
+    covariates = () if bare else design.covariates
+    within = () if bare else cells_of(frame, design, level, method)
+    if method == "iv":
+        pair = as_level(frame[design.treatment]).isin([level, design.reference]).to_numpy(dtype=bool)
+        return take_complier_sample(
+            frame[pair], outcome=design.outcome, treatment=design.treatment, instrument=design.instrument,
+            level=level, reference=design.reference, covariates=covariates, within=within, cluster=design.cluster,
+        )  # fmt: skip
     joint = method == "regress" and design.joint
     return take_sample(
         frame,
@@ -151,27 +220,48 @@ def _sample(frame: pd.DataFrame, design: Design, level: str, method: str) -> Sam
         treatment=design.treatment,
         level=level,
         reference=design.reference,
-        covariates=() if bare else design.covariates,
-        within=() if bare else design.within,
+        covariates=covariates,
+        within=within,
         cluster=design.cluster,
         levels=design.levels if joint else (),
     )
 
 
+def cells_of(frame: pd.DataFrame, design: Design, level: str, method: str) -> tuple[str, ...]:
+    """Cells to compare within: the declared ones, else (observational) the clusters where exposure varies."""
+    declared = design.within or design.assignment is not None or design.replication_only
+    if declared or method == "difference":
+        return design.within
+    return default_within(frame, design.treatment, level, design.reference, design.cluster)
+
+
 def _answer(sample: Sample, design: Design, method: str) -> Answer:
-    if method == "difference":
-        return fit_difference(sample, design.se_type, _estimand(design, method))
-    if method == "regress":
-        return fit_regress(sample, design.se_type, _estimand(design, method))
-    if method == "weighting":
-        return fit_weighting(sample, design.estimand)
-    return answer_aipw(
-        sample, design.estimand, n_folds=design.n_folds, seed=design.seed, adjustment=design.adjustment
-    )
+    errors = Errors(design.se_type, design.least_clusters, seed=design.seed)
+    fits = {
+        "difference": lambda: fit_difference(sample, errors, _estimand(design, method)),
+        "regress": lambda: fit_regress(sample, errors, _estimand(design, method)),
+        "ipw": lambda: fit_ipw(sample, design.estimand, trim=design.trim),
+        "entropy_balance": lambda: fit_entropy(sample, design.estimand),
+        "matching": lambda: fit_matching(sample),
+        "iv": lambda: fit_complier(sample, replace(errors, se_type=_analytic(design.se_type))).answer,
+        "aipw": lambda: answer_aipw(
+            sample, design.estimand, n_folds=design.n_folds, seed=design.seed, adjustment=design.adjustment
+        ),
+    }
+    return fits[method]()
+
+
+def _analytic(se_type: str | None) -> str | None:
+    """Two-stage least squares has its own interval for weak instruments, and no bootstrap."""
+    return None if se_type == "wild" else se_type
 
 
 def _estimand(design: Design, method: str) -> str:
     """What a method estimates: a plain contrast is the declared estimand only after a random draw."""
+    if method == "iv":
+        return "LATE"
+    if method == "matching":
+        return "ATT"
     if method == "regress" and (design.covariates or design.within):
         return "variance_weighted"
     if method in ("difference", "regress") and design.assignment is None:
@@ -228,6 +318,7 @@ def _evidence(
         replication_only=design.replication_only,
         checks=checks,
         adjusted=bool(design.covariates or design.within),
+        between=found.estimand == BETWEEN,
     )
 
 
@@ -254,7 +345,16 @@ def _checks(
         diagnostics.check_cluster_level(main.sample, design.assignment, level),
         diagnostics.check_few_clusters(main, design.floor_clusters, level),
         diagnostics.check_minimum_detectable(main, design, level),
+        *_instrument_checks(frame, design, level),
     ]
+
+
+def _instrument_checks(frame: pd.DataFrame, design: Design, level: str) -> list[Check]:
+    if "iv" not in design.methods:
+        return []
+    errors = Errors(_analytic(design.se_type), design.least_clusters)
+    fit = answer_or_error(lambda: fit_complier(_sample(frame, design, level, "iv"), errors), "iv")
+    return [] if isinstance(fit, NotEstimableError) else list(checks_of(fit, level))
 
 
 def _balance(frame: pd.DataFrame, design: Design, level: str, weighted: list[Answer]) -> pd.DataFrame:

@@ -40,12 +40,12 @@ VOCABULARY = {
         "not_estimable",
     ),
     "method": (
-        "difference", "regress", "weighting", "matching", "aipw", "did", "multilevel", "dose", "iv", "mediation",
-        "value_added",
+        "difference", "regress", "ipw", "entropy_balance", "matching", "aipw", "did", "multilevel", "dose", "iv",
+        "mediation", "value_added",
     ),
     "estimand": (
-        "ATT", "ATE", "ATO", "variance_weighted", "mean_difference", "group_time", "dose_response", "LATE",
-        "indirect", "direct",
+        "ATT", "ATE", "ATO", "variance_weighted", "mean_difference", "between_clusters", "group_time",
+        "dose_response", "LATE", "indirect", "direct",
     ),
 }  # fmt: skip
 DEFAULTS = {"role": "exploratory", "status": "ok", "conf_level": 0.95}

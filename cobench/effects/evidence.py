@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from cobench.effects.checks import Check
 from cobench.effects.design import Assignment
 
+WEIGHTED = ("aipw", "ipw", "entropy_balance", "matching")
 WHY = {
     "randomised": (
         "分配方式已声明为随机，所用方法与之一致。",
@@ -37,6 +38,16 @@ WHY = {
         "调整后两组在基线上仍相差过大，只能作描述。",
         "After adjustment the groups still differ too much at baseline, so this only describes.",
     ),
+    "between_clusters": (
+        "干预基本上按整个班级或学校决定，比较的是班级或学校而不是学生，只能作描述。",
+        "Exposure was mostly decided for whole classes or schools, so those and not students are compared: "
+        "this only describes.",
+    ),
+    "instrument": (
+        "邀请由抽签决定；若邀请只通过参加起作用，且没有人因受邀反而不参加，则可作因果解读。",
+        "The invitation was drawn by lot; the reading is causal if it works through attendance alone and puts "
+        "nobody off attending.",
+    ),
     "unadjusted": (
         "不是随机分配，也未作调整，只描述两组的差别。",
         "Not randomised and not adjusted: it describes how the groups differ.",
@@ -61,6 +72,7 @@ def evidence_of(
     checks: Sequence[Check] = (),
     status: str = "ok",
     adjusted: bool = True,
+    between: bool = False,
 ) -> Evidence:
     """Evidence of one row.
 
@@ -74,17 +86,23 @@ def evidence_of(
         ``randomised``; a failed ``balance`` check withholds ``adjusted_association``.
     adjusted : bool
         False where a regression holds neither covariates nor cells.
+    between : bool
+        True where whole clusters were exposed without a declared draw: it then only describes.
     """
     failed = {check.name for check in checks if check.status in ("failed", "errored")}
     if status != "ok":
         return _evidence("not_estimable", "not_estimable")
     if replication_only:
         return _evidence("descriptive", "replication_only")
-    if method in ("aipw", "weighting"):
+    if between and assignment is None:
+        return _evidence("descriptive", "between_clusters")
+    if method in WEIGHTED:
         if "balance" in failed:
             return _evidence("descriptive", "imbalanced")
         return _evidence("adjusted_association", "ceiling" if assignment else "adjusted")
-    is_adjusted = method == "regress" and adjusted
+    if method == "iv" and assignment is not None and "assignment" not in failed:
+        return _evidence("quasi_experimental", "instrument")
+    is_adjusted = method in ("regress", "iv") and adjusted
     fallback = "adjusted_association" if is_adjusted else "descriptive"
     if assignment is not None:
         for name in ("assignment", "attrition"):

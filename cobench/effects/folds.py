@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cobench.effects.inference import dense_codes
 from cobench.effects.reasons import not_estimable
 
 
@@ -94,7 +95,7 @@ def connected(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 def cell_means(values: np.ndarray, cell: np.ndarray) -> np.ndarray:
     """Mean over each row's cell of the columns of ``values`` (n, p)."""
-    places = np.unique(cell, return_inverse=True)[1]
+    places = dense_codes(cell)
     counts = np.bincount(places)
     return np.column_stack([np.bincount(places, weights=column) / counts for column in values.T])[places]
 

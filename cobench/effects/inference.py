@@ -1,4 +1,4 @@
-"""Least squares on arrays and its sandwich variances: HC1, HC2, CR1, CR1S, CR2 with Satterthwaite df.
+"""Least squares on arrays and its sandwich variances: HC1-HC3, CR1, CR1S, CR2 with Satterthwaite df, CR3.
 
 The design is ``X = [a dummy a cell | Z]`` in full, but no n x C matrix is ever formed: blocks of ``X'X`` and of
 ``M = (X'X)^-1`` that belong to cells are diagonal up to a matrix of the rank of ``Z``. Nothing is approximated by
@@ -7,7 +7,9 @@ absorbing, which is exact for CR2 only where cells lie within clusters.
 CR2 (Bell and McCaffrey 2002; Pustejovsky and Tipton 2018) is computed in coefficient space. With
 ``X_g'X_g = L L'`` (``L`` is K x r, r the rank of the cluster's rows), the adjusted score of cluster g is
 ``X_g' (I - H_gg)^{-1/2} e_g = L (I - L'ML)^{-1/2} L^+ X_g'e_g``, so no root of an n_g x n_g matrix is taken.
-Directions that a cluster fits perfectly (eigenvalue one) get the pseudo-inverse.
+Directions that a cluster fits perfectly (eigenvalue one) get the pseudo-inverse. CR3 takes the inverse instead of
+its root, times (G - 1)/G: the jackknife that leaves out one cluster at a time (MacKinnon, Nielsen and Webb 2023;
+clubSandwich's CR3 has no such factor).
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ import numpy as np
 
 from cobench.effects.reasons import not_estimable
 
-CLUSTERED = ("CR1", "CR1S", "CR2")
+UNCLUSTERED = ("classic", "HC1", "HC2", "HC3")
+CLUSTERED = ("CR1", "CR1S", "CR2", "CR3")
+ROOT, INVERSE = 0.5, 1.0
 COLLINEAR = 1e-9
 PERFECT = 1e-10
 
@@ -69,11 +73,16 @@ class OlsFit:
 
 @dataclass(frozen=True)
 class Precision:
-    """Standard error and degrees of freedom of one coefficient."""
+    """Standard error and degrees of freedom of one coefficient.
+
+    ``scores`` (G,), where clusters are obeyed: contribution of each cluster, in the order of sorted codes; the
+    root of their sum of squares is the error, up to a common factor.
+    """
 
     std_error: float
     df: float
     se_type: str
+    scores: np.ndarray | None = None
 
 
 def fit_ols(
@@ -89,7 +98,7 @@ def fit_ols(
         Positive.
     """
     root = np.ones(len(y)) if weights is None else np.sqrt(weights)
-    places = np.zeros(len(y), dtype=int) if cell is None else np.unique(cell, return_inverse=True)[1]
+    places = np.zeros(len(y), dtype=int) if cell is None else dense_codes(cell)
     mass = np.bincount(places, weights=root**2)
     columns = np.column_stack([y, z]) * root[:, None]
     means = np.column_stack([np.bincount(places, weights=c * root) for c in columns.T]) / mass[:, None]
@@ -144,8 +153,8 @@ def precision(
     cluster : ndarray of int, (n,), optional
         Codes of the groups.
     se_type : str, optional
-        ``CR2`` with a cluster and ``HC2`` without unless given. df: residual (classic, HC1), Satterthwaite
-        under an identity working model (HC2, CR2), groups less one (CR1, CR1S).
+        ``CR2`` with a cluster and ``HC2`` without unless given. df: residual (classic, HC1, HC3),
+        Satterthwaite under an identity working model (HC2, CR2), groups less one (CR1, CR1S, CR3).
     """
     place = fit.position(column)
     se_type = se_type or ("HC2" if cluster is None else "CR2")
@@ -158,6 +167,9 @@ def precision(
     if se_type == "HC1":
         variance = np.sum((reach * fit.residuals) ** 2) * len(reach) / fit.dof_resid
         return Precision(float(np.sqrt(variance)), float(fit.dof_resid), se_type)
+    if se_type == "HC3":
+        scores = reach * fit.residuals * _adjustment(leverage(fit), INVERSE)
+        return Precision(float(np.sqrt(np.sum(scores**2))), float(fit.dof_resid), se_type)
     scores, df = row_scores(fit, place)
     return Precision(float(np.sqrt(np.sum(scores**2))), df, se_type)
 
@@ -165,14 +177,14 @@ def precision(
 def leverage(fit: OlsFit) -> np.ndarray:
     """Diagonal of the hat matrix, (n,)."""
     of_cells = fit.root**2 / fit.mass[fit.cell]
-    return of_cells + np.einsum("ij,jk,ik->i", fit.centred, fit.bread, fit.centred, optimize=True)
+    return of_cells + np.einsum("ij,ij->i", fit.centred @ fit.bread, fit.centred)
 
 
 def row_scores(fit: OlsFit, place: int) -> tuple[np.ndarray, float]:
     """HC2-adjusted contribution of each row to a coefficient, (n,), and Satterthwaite's df."""
     reach = fit.centred @ fit.bread[place]
     h = leverage(fit)
-    a = _inverse_root(h) * reach
+    a = _adjustment(h, ROOT) * reach
     squares = np.sum(a**4 * (1 - 2 * h)) + _squared_norm(fit, a)
     trace = np.sum(a**2 * (1 - h))
     return a * fit.residuals, float(trace**2 / squares)
@@ -186,28 +198,55 @@ def cluster_scores(fit: OlsFit, place: int, cluster: np.ndarray) -> tuple[np.nda
     scores : ndarray, (G,)
         In the order of sorted cluster codes; their sum of squares is the CR2 variance.
     df : float
-        ``tr(P)^2 / tr(P P)`` with ``P_gh = delta_gh a_g'a_g - w_g'M w_h``.
+        ``tr(P)^2 / tr(P P)``, ``P`` the covariance of the scores under an identity working model.
+    """
+    scores, p = _adjusted_scores(fit, place, cluster, ROOT)
+    return scores, float(np.trace(p) ** 2 / np.sum(p * p))
+
+
+def _adjusted_scores(
+    fit: OlsFit, place: int, cluster: np.ndarray, power: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores (G,) adjusted by ``(I - H_gg)^-power``, and their covariance under an identity working model (G, G).
+
+    ``P_gh = delta_gh a_g'a_g - w_g'M w_h``.
     """
     rows = rows_by_cluster(cluster)
     scores, lengths = np.zeros(len(rows)), np.zeros(len(rows))
     of_cells = np.zeros((len(rows), len(fit.mass)))
     of_columns = np.zeros((len(rows), fit.z.shape[1]))
     for g, index in enumerate(rows):
-        cells, inside = np.unique(fit.cell[index], return_inverse=True)
-        dummies = (inside[:, None] == np.arange(len(cells))) * fit.root[index][:, None]
-        block = np.column_stack([dummies, fit.z[index]])
-        root, inverse_root = _factor(block.T @ block)
+        cells, gram, moments = _cross_products(fit, index)
+        root, inverse_root = _factor(gram)
         values, vectors = np.linalg.eigh(root.T @ _bread_of(fit, cells) @ root)
-        adjust = (vectors * _inverse_root(values)) @ vectors.T
+        adjust = (vectors * _adjustment(values, power)) @ vectors.T
         contrast = np.concatenate([-fit.means[cells] @ fit.bread[:, place], fit.bread[:, place]])
         alpha = adjust @ (root.T @ contrast)
-        scores[g] = alpha @ (inverse_root.T @ (block.T @ fit.residuals[index]))
+        scores[g] = alpha @ (inverse_root.T @ moments)
         lengths[g] = alpha @ alpha
         w = root @ alpha
         of_cells[g, cells], of_columns[g] = w[: len(cells)], w[len(cells) :]
     inner = of_columns - of_cells @ fit.means
-    p = np.diag(lengths) - (of_cells / fit.mass) @ of_cells.T - inner @ fit.bread @ inner.T
-    return scores, float(np.trace(p) ** 2 / np.sum(p * p))
+    return scores, np.diag(lengths) - (of_cells / fit.mass) @ of_cells.T - inner @ fit.bread @ inner.T
+
+
+def _cross_products(fit: OlsFit, index: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cells of some rows, and ``X'X`` and ``X'e`` of their dummies and columns."""
+    cells, inside = np.unique(fit.cell[index], return_inverse=True)
+    z, root, residuals = fit.z[index], fit.root[index], fit.residuals[index]
+    n = len(cells)
+    gram = np.zeros((n + z.shape[1],) * 2)
+    gram[np.arange(n), np.arange(n)] = np.bincount(inside, weights=root**2)
+    across = np.column_stack([np.bincount(inside, weights=c * root) for c in z.T]) if z.shape[1] else None
+    if across is not None:
+        gram[:n, n:], gram[n:, :n], gram[n:, n:] = across, across.T, z.T @ z
+    return cells, gram, np.concatenate([np.bincount(inside, weights=residuals * root), z.T @ residuals])
+
+
+def dense_codes(codes: np.ndarray) -> np.ndarray:
+    """Codes 0, 1, ... in the order of the given non-negative ones, as ``np.unique`` gives but without sorting."""
+    present = np.bincount(codes) > 0
+    return (np.cumsum(present) - 1)[codes]
 
 
 def rows_by_cluster(cluster: np.ndarray) -> list[np.ndarray]:
@@ -229,13 +268,16 @@ def welch(y: np.ndarray, d: np.ndarray) -> tuple[float, Precision]:
 def _clustered(fit: OlsFit, place: int, reach: np.ndarray, cluster: np.ndarray, se_type: str) -> Precision:
     if se_type == "CR2":
         scores, df = cluster_scores(fit, place, cluster)
-        return Precision(float(np.sqrt(np.sum(scores**2))), df, se_type)
-    places = np.unique(cluster, return_inverse=True)[1]
-    scores = np.bincount(places, weights=reach * fit.residuals)
-    factor = len(scores) / (len(scores) - 1)
-    if se_type == "CR1S":
-        factor *= (len(reach) - 1) / fit.dof_resid
-    return Precision(float(np.sqrt(factor * np.sum(scores**2))), len(scores) - 1.0, se_type)
+        return Precision(float(np.sqrt(np.sum(scores**2))), df, se_type, scores)
+    if se_type == "CR3":
+        scores, _ = _adjusted_scores(fit, place, cluster, INVERSE)
+        factor = (len(scores) - 1) / len(scores)
+    else:
+        scores = np.bincount(dense_codes(cluster), weights=reach * fit.residuals)
+        factor = len(scores) / (len(scores) - 1)
+        if se_type == "CR1S":
+            factor *= (len(reach) - 1) / fit.dof_resid
+    return Precision(float(np.sqrt(factor * np.sum(scores**2))), len(scores) - 1.0, se_type, scores)
 
 
 def _bread_of(fit: OlsFit, cells: np.ndarray) -> np.ndarray:
@@ -255,10 +297,10 @@ def _squared_norm(fit: OlsFit, a: np.ndarray) -> float:
     return float(np.sum(of_cells**2) + 2 * np.sum(mixed) + np.sum(inner * inner.T))
 
 
-def _inverse_root(values: np.ndarray) -> np.ndarray:
-    """``(1 - value)^{-1/2}``, zero where the value is one."""
+def _adjustment(values: np.ndarray, power: float) -> np.ndarray:
+    """``(1 - value)^-power``, zero where the value is one."""
     rest = 1 - values
-    return np.where(rest > PERFECT, 1 / np.sqrt(np.maximum(rest, PERFECT)), 0.0)
+    return np.where(rest > PERFECT, np.maximum(rest, PERFECT) ** -power, 0.0)
 
 
 def _factor(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ import numpy as np
 
 PENALTY = 1.0
 STEPS = 50
-TOLERANCE = 1e-9
+TOLERANCE = 1e-13
 
 
 @dataclass

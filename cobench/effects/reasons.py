@@ -51,6 +51,50 @@ REASONS: dict[str, Text] = {
         en="whole groups of {cluster} were exposed or not, and one side has a single group",
         zh="干预以整个 {cluster} 为单位，而其中一方只有一个",
     ),
+    "few_clusters": Text(
+        en="fewer than {least} groups of {cluster} are left, so chance can't be judged",
+        zh="可用的 {cluster} 不足 {least} 个，无法判断随机误差",
+    ),
+    "few_clusters_an_arm": Text(
+        en="exposure was mostly decided for whole groups of {cluster}, and one side has fewer than {least} of them",
+        zh="干预基本上以整个 {cluster} 为单位决定，而其中一方不足 {least} 个",
+    ),
+    "bad_weights": Text(
+        en="column {column} holds negative weights or none above zero",
+        zh="列 {column} 含有负权重，或没有大于零的权重",
+    ),
+    "one_group": Text(
+        en="fewer than two groups have an effect that can be estimated",
+        zh="可估计效应的群体不足两个",
+    ),
+    "few_df": Text(
+        en="there are too few groups of students to test so many differences at once",
+        zh="群组太少，无法同时检验这么多差异",
+    ),
+    "two_levels": Text(
+        en="{column} has more than two values, and this method compares two",
+        zh="{column} 有两个以上的取值，而该方法只比较两个",
+    ),
+    "one_level": Text(
+        en="{column} has the same value for everybody",
+        zh="{column} 的取值全部相同",
+    ),
+    "moments_apart": Text(
+        en="no weights make the unexposed students match the exposed ones on all covariates",
+        zh="没有任何权重能使未接受的学生在所有协变量上与接受的学生一致",
+    ),
+    "no_match": Text(
+        en="no exposed student has an unexposed one within the calliper",
+        zh="在卡尺范围内没有一名接受者能找到可匹配的未接受者",
+    ),
+    "mostly_unmatched": Text(
+        en="most exposed students have no unexposed one within the calliper",
+        zh="多数接受者在卡尺范围内找不到可匹配的未接受者",
+    ),
+    "no_first_stage": Text(
+        en="{instrument} doesn't move {treatment} at all given the covariates",
+        zh="给定协变量后，{instrument} 对 {treatment} 没有任何影响",
+    ),
     "no_variation_within": Text(
         en="within {within} and given the covariates everybody had the same exposure to {treatment}",
         zh="在同一 {within} 内、给定协变量后，所有学生的 {treatment} 均相同",

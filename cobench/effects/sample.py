@@ -20,6 +20,7 @@ STEPS = {
     "place_missing": ("所属群组缺失：{column}", "group missing: {column}"),
     "covariate_missing": ("协变量缺失：{column}", "covariate missing: {column}"),
     "weight_missing": ("权重缺失", "weight missing"),
+    "weight_zero": ("权重为零", "weight zero"),
     "no_exposed_counterpart": (
         "没有条件相同的接受者，未用于比较",
         "unexposed students with no exposed counterpart",
@@ -28,6 +29,12 @@ STEPS = {
         "没有条件相同的未接受者，移出总体",
         "exposed students with no unexposed counterpart",
     ),
+    "propensity_extreme": (
+        "倾向得分过于极端，移出总体",
+        "propensity too extreme, left out of the population",
+    ),
+    "unmatched": ("卡尺范围内没有可匹配的学生", "no match within the calliper"),
+    "not_matched_with": ("没有被匹配到，未用于比较", "unexposed students not matched with anyone"),
     "analysed": ("进入分析", "analysed"),
 }
 
@@ -70,6 +77,10 @@ class Sample:
     weights : ndarray, (n,), or None
     flow : DataFrame
         Columns :data:`FLOW`.
+    cluster_labels : tuple of str
+        By cluster code.
+    extra : ndarray, (n, e), or None
+        Numbers that a method carries along (exposure and instrument of two-stage least squares).
     """
 
     level: str
@@ -85,6 +96,8 @@ class Sample:
     weights: np.ndarray | None
     flow: pd.DataFrame
     names: dict[str, str]
+    cluster_labels: tuple[str, ...] = ()
+    extra: np.ndarray | None = None
 
     def take(self, rows: np.ndarray, step: str | None = None) -> Sample:
         """The rows of a boolean mask; ``step`` is counted in the flow."""
@@ -97,6 +110,7 @@ class Sample:
             cell=None if self.cell is None else self.cell[rows],
             cluster=None if self.cluster is None else self.cluster[rows],
             weights=None if self.weights is None else self.weights[rows],
+            extra=None if self.extra is None else self.extra[rows],
             flow=self.flow if step is None else add_step(self.flow, step, int(rows.sum())),
         )
 
@@ -121,6 +135,7 @@ def take_sample(
     cluster: str | None = None,
     weights: str | None = None,
     levels: Sequence[str] = (),
+    extra: Sequence[str] = (),
 ) -> Sample:
     """The complete rows of one comparison, in an order set by their content.
 
@@ -139,13 +154,14 @@ def take_sample(
     """
     levels = list(dict.fromkeys([level, *levels]))
     keep, flow = select_rows(
-        frame, outcome=outcome, treatment=treatment, levels=[reference, *levels], covariates=covariates,
-        groups=[*within, *filter(None, [cluster])], weights=weights,
+        frame, outcome=outcome, treatment=treatment, levels=[reference, *levels],
+        covariates=[*covariates, *extra], groups=[*within, *filter(None, [cluster])], weights=weights,
     )  # fmt: skip
     if not keep.any():
         raise not_estimable("no_rows", treatment=treatment, outcome=outcome)
     exposure = as_level(frame[treatment])
     rows = frame[keep]
+    groups, labels = coded(as_level(rows[cluster])) if cluster else (None, ())
     sample = Sample(
         level=level,
         reference=reference,
@@ -156,11 +172,15 @@ def take_sample(
         arms=np.column_stack([(exposure[keep] == each).to_numpy(dtype="float64") for each in levels]),
         covariates=code_covariates(rows, covariates),
         cell=group_codes(rows, within),
-        cluster=group_codes(rows, [cluster] if cluster else []),
-        weights=as_number(rows[weights]) if weights else None,
+        cluster=groups,
+        weights=as_weights(rows[weights]) if weights else None,
         flow=flow,
         names={"within": " x ".join(within), "cluster": cluster or ""},
+        cluster_labels=labels,
+        extra=np.column_stack([as_number(rows[name]) for name in extra]) if extra else None,
     )
+    if weights:
+        sample = sample.take(sample.weights > 0, "weight_zero")
     check_arms(sample)
     return in_content_order(sample)
 
@@ -220,15 +240,34 @@ def check_arms(sample: Sample, least: int = 2) -> None:
             raise not_estimable(f"few_{arm}", least=least, **slot)
     if np.ptp(sample.y) <= 1e-12 * max(1.0, np.abs(sample.y).max()):
         raise not_estimable("constant_outcome", outcome=sample.outcome)
-    if sample.cluster is not None and len(np.unique(sample.cluster)) < 2:
+    if sample.cluster is not None and np.count_nonzero(np.bincount(sample.cluster)) < 2:
         raise not_estimable("one_cluster", cluster=sample.names["cluster"])
 
 
+def check_known(name: str, value: object, allowed: Sequence[object]) -> None:
+    """Raise :class:`ParameterError` unless ``value`` is one of ``allowed``."""
+    if value not in allowed:
+        words = ", ".join(map(str, allowed))
+        raise ParameterError(
+            en=f"{name} = {value!r} is not allowed; use one of: {words}",
+            zh=f"{name} = {value!r} 不可用；可用的有：{words}",
+        )
+
+
 def in_content_order(sample: Sample) -> Sample:
-    """Sort rows by what they hold, so that no result depends on the order in which they came."""
-    keys = [sample.y, *sample.covariates.x.T, *sample.arms.T, sample.d]
-    keys += [codes for codes in (sample.weights, sample.cluster, sample.cell) if codes is not None]
-    return sample.take(np.lexsort(keys))
+    """Sort rows by what they hold, so that no result depends on the order in which they came.
+
+    By outcome; the other columns are sorted only among rows whose outcome ties, which is fast at a million.
+    """
+    order = np.argsort(sample.y, kind="stable")
+    same = np.diff(sample.y[order]) == 0
+    tied = np.r_[False, same] | np.r_[same, False]
+    rows = order[tied]
+    keys = [*sample.covariates.x[rows].T, *sample.arms[rows].T, sample.d[rows]]
+    keys += [] if sample.extra is None else [*sample.extra[rows].T]
+    keys += [c[rows] for c in (sample.weights, sample.cluster, sample.cell) if c is not None]
+    order[tied] = rows[np.lexsort([*keys, sample.y[rows]])]
+    return sample.take(order)
 
 
 def code_covariates(rows: pd.DataFrame, columns: Sequence[str]) -> Covariates:
@@ -247,12 +286,12 @@ def code_covariates(rows: pd.DataFrame, columns: Sequence[str]) -> Covariates:
                 names.append(column if labels == ("false", "true") else f"{column}={label}")
             continue
         numbers = as_number(values)
-        distinct = np.unique(numbers)
-        if len(distinct) == 1:
+        low, high = numbers.min(initial=np.inf), numbers.max(initial=-np.inf)
+        if low >= high:
             continue
-        if len(distinct) == 2:
-            codes = (numbers == distinct[1]).astype(int)
-            levels[column] = (codes, (f"{distinct[0]:g}", f"{distinct[1]:g}"))
+        top = numbers == high
+        if (top | (numbers == low)).all():
+            levels[column] = (top.astype(int), (f"{low:g}", f"{high:g}"))
         blocks.append(numbers)
         names.append(column)
     x = np.column_stack(blocks) if blocks else np.zeros((len(rows), 0))
@@ -298,6 +337,19 @@ def as_number(values: pd.Series) -> np.ndarray:
     return numbers
 
 
+def as_weights(values: pd.Series) -> np.ndarray:
+    """Weights, none negative and not all zero.
+
+    Raises
+    ------
+    NotEstimableError
+    """
+    weights = as_number(values)
+    if (weights < 0).any() or not (weights > 0).any():
+        raise not_estimable("bad_weights", column=values.name)
+    return weights
+
+
 def group_codes(rows: pd.DataFrame, columns: Sequence[str]) -> np.ndarray | None:
     """Codes of the combinations of ``columns``, sorted by label; None without columns."""
     if not columns:
@@ -339,25 +391,30 @@ def require_columns(frame: pd.DataFrame, columns: Sequence[str]) -> None:
 def levels_of(frame: pd.DataFrame, treatment: str, reference: object = None) -> tuple[tuple[str, ...], str]:
     """Levels of a treatment column apart from the reference, and the reference.
 
-    Without ``reference`` it is ``none``, or the lower value of a flag.
-
-    Raises
-    ------
-    ParameterError
-        When the reference can't be told.
+    Without ``reference`` it is the first category of a categorical column, else ``none``, else the first
+    level in sorted order; of a flag it is 0 or false, present or not.
     """
     require_columns(frame, [treatment])
-    found = sorted(as_level(frame[treatment]).dropna().unique())
+    values = frame[treatment]
+    found = sorted(as_level(values).dropna().unique())
     if reference is not None:
         given = as_level(pd.Series([reference])).iloc[0]
-    elif "none" in found:
-        given = "none"
-    elif set(found) <= {"0", "1"} or set(found) <= {"false", "true"}:
-        given = "0" if set(found) & {"0", "1"} else "false"
+    elif isinstance(values.dtype, pd.CategoricalDtype) and len(found):
+        order = as_level(pd.Series(values.cat.categories))
+        given = next(each for each in order if each in found)
+    elif set(found) & {"0", "1"} and set(found) <= {"0", "1"}:
+        given = "0"
+    elif found and set(found) <= {"false", "true"}:
+        given = "false"
     else:
-        raise ParameterError(
-            en=f"give the reference level of {treatment}; it has: {', '.join(found)}",
-            zh=f"请给出 {treatment} 的参照水平；现有水平：{'、'.join(found)}",
-        )
+        given = "none" if "none" in found or not found else _first(found)
     others = tuple(each for each in found if each != given)
     return others or ({"0": "1", "false": "true"}.get(given, f"not {given}"),), given
+
+
+def _first(levels: list[str]) -> str:
+    """The lowest number, or the first text."""
+    try:
+        return min(levels, key=float)
+    except ValueError:
+        return levels[0]

@@ -10,12 +10,12 @@ from cobench.effects.sample import Sample, check_arms
 MOST = 0.5
 
 
-def restrict_to_support(sample: Sample, estimand: str) -> tuple[Sample, bool]:
+def restrict_to_support(sample: Sample, estimand: str, cells: bool = True) -> tuple[Sample, bool]:
     """Leave out students of a covariate level or cell in which one arm is empty.
 
     For the ATT, unexposed students of a kind that no exposed student is are dropped and counted: they say
     nothing about the exposed. Exposed students without an unexposed counterpart are trimmed, counted, and the
-    population is no longer everybody who was exposed.
+    population is no longer everybody who was exposed. Without ``cells`` a cell may lack an arm.
 
     Returns
     -------
@@ -32,7 +32,7 @@ def restrict_to_support(sample: Sample, estimand: str) -> tuple[Sample, bool]:
     exposed, trimmed = sample.n_treated, 0
     while True:
         keep, empty = np.ones(len(sample.y), dtype=bool), ""
-        for name, codes in _kinds(sample):
+        for name, codes in _kinds(sample, cells):
             treated = np.bincount(codes, weights=sample.d)
             total = np.bincount(codes)
             lonely = (total > 0) & ((treated == 0) | (treated == total))
@@ -54,12 +54,12 @@ def restrict_to_support(sample: Sample, estimand: str) -> tuple[Sample, bool]:
     return sample, trimmed > 0
 
 
-def _kinds(sample: Sample) -> list:
+def _kinds(sample: Sample, cells: bool) -> list:
     """Pairs of (code to description, codes) over which both arms must be present."""
     kinds = [
         (lambda code, name=name, labels=labels: f"{name} = {labels[code]}", codes)
         for name, (codes, labels) in sample.covariates.levels.items()
     ]
-    if sample.cell is not None:
+    if cells and sample.cell is not None:
         kinds.append((lambda code: f"some groups of {sample.names['within']}", sample.cell))
     return kinds

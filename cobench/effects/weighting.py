@@ -10,14 +10,23 @@ import numpy as np
 import pandas as pd
 
 from cobench.effects.answers import Answer, check_clusters, checked, observational_rows
+from cobench.effects.exposure import default_within
 from cobench.effects.folds import cell_means
-from cobench.effects.inference import Precision, cluster_scores, fit_ols, row_scores
+from cobench.effects.inference import (
+    Precision,
+    cluster_scores,
+    dense_codes,
+    fit_ols,
+    independent_columns,
+    row_scores,
+)
 from cobench.effects.learners import Logistic
 from cobench.effects.reasons import not_estimable
-from cobench.effects.sample import Sample, check_arms, levels_of, take_sample
+from cobench.effects.sample import Sample, check_arms, check_known, levels_of, take_sample
 from cobench.effects.support import restrict_to_support
 
 CLIP = 0.01
+LEAST_PENALTY = 1e-8
 
 
 @dataclass(frozen=True)
@@ -39,22 +48,38 @@ class Contrast:
     df: float
 
 
-def weighting(
+def ipw(
     frame: pd.DataFrame,
     outcome: str,
     treatment: str,
     covariates: Sequence[str],
-    within: Sequence[str] = (),
+    within: Sequence[str] | None = None,
     cluster: str | None = None,
     estimand: str = "ATT",
     reference: object = None,
     penalty: float = 0.0,
     clip: float = 1e-6,
+    se_type: str | None = None,
+    trim: float | None = None,
+    least_clusters: int = 2,
 ) -> pd.DataFrame:
     """Inverse-probability weighting with normalised weights from a logistic model of the exposure.
 
-    ``within`` enters the model by cell means (Mundlak 1978) and the arms are compared within its cells. The standard error
-    (``HC2`` or ``CR2`` of the weighted contrast) takes the weights as known, which errs on the safe side.
+    Parameters
+    ----------
+    within : sequence of str, optional
+        Enters the model by cell means (Mundlak 1978), and the arms are compared within its cells. Default:
+        the clusters, unless whole clusters were exposed; ``()`` compares across everything.
+    se_type : {"M", "CR2", "HC2"}, optional
+        ``M``: the estimated model of exposure is part of the error (stacked estimating equations), summed by
+        cluster. ``CR2``/``HC2``: the weights count as known, which errs on the safe side for the ATE
+        (Lunceford and Davidian 2004), often far, and may err on either for the ATT. Default: ``M``; for the ATE
+        without clusters ``HC2``, as it is usually published.
+    trim : float, optional
+        Students whose propensity is outside [trim, 1 - trim] are left out and the model is fitted again; the
+        population of the row says so (Crump, Hotz, Imbens and Mitnik 2009 use 0.1).
+    least_clusters : int
+        Fewer clusters are refused.
 
     Returns
     -------
@@ -62,22 +87,31 @@ def weighting(
         :data:`cobench.effects.estimates.COLUMNS`; ``ess`` is the effective number of comparison students
         (ATT) or of all students (ATE).
     """
+    check_known("se_type", se_type, (None, "M", "CR2" if cluster else "HC2"))
     levels, base = levels_of(frame, treatment, reference)
 
     def fit(level: str) -> Answer:
+        cells = default_within(frame, treatment, level, base, cluster) if within is None else within
         sample = take_sample(
             frame, outcome=outcome, treatment=treatment, level=level, reference=base, covariates=covariates,
-            within=within, cluster=cluster,
+            within=cells, cluster=cluster,
         )  # fmt: skip
-        return fit_weighting(sample, estimand, penalty=penalty, clip=clip)
+        check_clusters(sample, least_clusters)
+        return fit_ipw(sample, estimand, penalty=penalty, clip=clip, se_type=se_type, trim=trim)
 
     fits = [(level, partial(fit, level)) for level in levels]
-    return observational_rows(
-        fits, treatment=treatment, outcome=outcome, estimand=estimand, method="weighting"
-    )
+    return observational_rows(fits, treatment=treatment, outcome=outcome, estimand=estimand, method="ipw")
 
 
-def fit_weighting(sample: Sample, estimand: str, *, penalty: float = 0.0, clip: float = CLIP) -> Answer:
+def fit_ipw(
+    sample: Sample,
+    estimand: str,
+    *,
+    penalty: float = 0.0,
+    clip: float = CLIP,
+    se_type: str | None = None,
+    trim: float | None = None,
+) -> Answer:
     """Weighting on one sample.
 
     Raises
@@ -86,21 +120,75 @@ def fit_weighting(sample: Sample, estimand: str, *, penalty: float = 0.0, clip: 
         Without common support.
     """
     sample, trimmed = restrict_to_support(sample, estimand)
+    support = "on_support" if trimmed else ""
     check_arms(sample, least=5)
+    x, raw = propensity_model(sample, penalty)
+    if trim is not None:
+        inside = (raw >= trim) & (raw <= 1 - trim)
+        sample = sample.take(inside, "propensity_extreme")
+        check_arms(sample, least=5)
+        sample, _ = restrict_to_support(sample, estimand)
+        check_arms(sample, least=5)
+        support = f"propensity in [{trim:g}, {1 - trim:g}]"
+        x, raw = propensity_model(sample, penalty)
     check_clusters(sample)
-    x = exposure_columns(sample.covariates.x, sample.d, sample.cell)
-    raw = Logistic(max(penalty, 1e-8)).fit(x, sample.d).predict_proba(x)[:, 1]
     propensity, n_clipped = clipped(raw, sample.d, clip)
     weights = arm_weights(propensity, sample.d, sample.cell, estimand)
     contrast = weighted_contrast(sample.y, sample.d, weights, sample.cell, sample.cluster)
-    error = float(np.sqrt(np.sum(contrast.scores**2)))
-    se_type = "HC2" if sample.cluster is None else "CR2"
+    scores = contrast.scores
+    usual = estimand == "ATE" and sample.cluster is None
+    known = usual if se_type is None else se_type != "M"
+    if not known:
+        spread = _from_propensity(sample, x, raw, weights, max(penalty, LEAST_PENALTY), estimand)
+        scores = scores + by_cluster(spread, sample.cluster)
+    names = ("HC2", "CR2") if known else ("M", "M-cluster")
     answer = Answer(
-        sample, contrast.estimate, Precision(error, contrast.df, se_type), estimand, weights,
-        propensity, effective_n(weights, sample.d, estimand), "on_support" if trimmed else "",
-        {"n_clipped": n_clipped, "clip": clip},
+        sample, contrast.estimate, weighted_precision(scores, contrast.df, names, sample), estimand, weights,
+        propensity, effective_n(weights, sample.d, estimand), support, {"n_clipped": n_clipped, "clip": clip},
     )  # fmt: skip
     return checked(answer)
+
+
+def propensity_model(sample: Sample, penalty: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Columns of the logistic model of exposure (independent ones, standardised), and its probabilities (n,)."""
+    x = exposure_columns(sample.covariates.x, sample.d, sample.cell)
+    centred = x - x.mean(axis=0)
+    kept = independent_columns(centred, np.sqrt(np.einsum("ij,ij->j", x, x)))
+    x = centred[:, kept] / centred[:, kept].std(axis=0)
+    return x, Logistic(max(penalty, LEAST_PENALTY)).fit(x, sample.d).predict_proba(x)[:, 1]
+
+
+def weighted_precision(scores: np.ndarray, df: float, names: tuple[str, str], sample: Sample) -> Precision:
+    """Error of a weighted contrast; ``names`` without and with clusters."""
+    clustered = sample.cluster is not None
+    return Precision(float(np.sqrt(np.sum(scores**2))), df, names[clustered], scores if clustered else None)
+
+
+def by_cluster(rows: np.ndarray, cluster: np.ndarray | None) -> np.ndarray:
+    """Sums of row contributions by cluster, in the order of sorted codes; the rows themselves without."""
+    return rows if cluster is None else np.bincount(dense_codes(cluster), weights=rows)
+
+
+def _from_propensity(
+    sample: Sample, x: np.ndarray, p: np.ndarray, weights: np.ndarray, penalty: float, estimand: str
+) -> np.ndarray:
+    """What estimating the model of exposure adds to each row's contribution, (n,) (Lunceford and Davidian 2004).
+
+    ``(d theta / d gamma)' A^-1 psi_i`` with logistic scores ``psi_i = (d_i - p_i) x_i``; weights normalised in
+    cells move by ``p`` (unexposed) or ``-(1 - p)`` (exposed, ATE) a unit of the linear predictor.
+    """
+    d, z = sample.d, np.column_stack([np.ones(len(x)), x])
+    arm_and_cell = d.astype(int) if sample.cell is None else 2 * sample.cell + d.astype(int)
+    means = np.bincount(arm_and_cell, weights=weights * sample.y)
+    means = (means / np.maximum(np.bincount(arm_and_cell, weights=weights), 1e-300))[arm_and_cell]
+    if estimand == "ATT":
+        total, pace = float(d.sum()), np.where(d == 1, 0.0, 1.0)
+    else:
+        total, pace = float(len(d)), np.where(d == 1, 1 - p, p)
+    slope = -z.T @ (weights * pace * (sample.y - means)) / total
+    ridge = np.r_[0.0, np.full(x.shape[1], penalty)]
+    curvature = (z * (p * (1 - p))[:, None]).T @ z + np.diag(ridge)
+    return (d - p) * (z @ np.linalg.solve(curvature, slope))
 
 
 def exposure_columns(x: np.ndarray, d: np.ndarray, cell: np.ndarray | None) -> np.ndarray:

@@ -9,7 +9,13 @@ import pandas as pd
 
 from cobench.release.structure import Key, Registered, Shown, Sum
 
-QUESTION = ("term", "treatment", "contrast", "at", "outcome", "estimand", "method")
+QUESTION = ("term", "treatment", "contrast", "at", "outcome", "estimand", "method", "spec_id")
+SAMPLE = (
+    "estimand",
+    "method",
+    "spec_id",
+    "population",
+)  # what may differ between nested samples of one question
 COUNT_COLUMNS = ("n_obs", "n_treated", "n_compared")
 DECLARED = 4.0  # the size behind a declared effect is hidden after those of its robustness checks
 SIZES = ("n_obs", "n_treated", "ess", "df")
@@ -66,9 +72,7 @@ def registered(estimates: pd.DataFrame, known: pd.Series, min_cell: int, title: 
         if n_treated[i] == n_treated[i]:
             parts = (("estimates", "n_treated", cell), ("estimates", "n_compared", cell))
             sums.append(Sum(("estimates", "n_obs", cell), parts, "other arms", all_of_it=True))
-        samples.setdefault(
-            tuple(pair for pair in cell if pair[0] not in ("method", "population", "estimand")), []
-        ).append(i)
+        samples.setdefault(tuple(pair for pair in cell if pair[0] not in SAMPLE), []).append(i)
     for rows in samples.values():
         sums += _nested(rows, cells, counts)
     return Registered(title, tuple(counts.values()), tuple(sums))

@@ -8,8 +8,10 @@ from cobench.show.figures_effects import effects_over, forest_plot, love_plot
 from cobench.show.fonts import use_theme
 from cobench.show.guard import guard_display
 from cobench.show.labels import Labels, study_labels
-from cobench.show.sections import bullets, download, finding, heading, md, notice, paragraph
+from cobench.show.paragraphs import answer, holds
+from cobench.show.sections import bullets, download, finding, folded, heading, md, notice, paragraph
 from cobench.show.sentences import detected, effect_sentence, evidence_badge
+from cobench.show.spec_curve import Spec, spec_curve
 from cobench.show.tables import table
 from cobench.show.wording import number, phrases, say
 
@@ -17,6 +19,8 @@ __all__ = [
     "Displayed",
     "Figure",
     "Labels",
+    "Spec",
+    "answer",
     "bullets",
     "coverage_dots",
     "coverage_map",
@@ -26,9 +30,11 @@ __all__ = [
     "effects_over",
     "evidence_badge",
     "finding",
+    "folded",
     "forest_plot",
     "guard_display",
     "heading",
+    "holds",
     "love_plot",
     "md",
     "notice",
@@ -38,6 +44,7 @@ __all__ = [
     "phrases",
     "say",
     "scale_distribution",
+    "spec_curve",
     "study_labels",
     "table",
     "use_theme",

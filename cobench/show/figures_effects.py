@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -11,6 +12,7 @@ from cobench.show.figure import Figure, draw, joined, require_groups, title_of
 from cobench.show.fonts import ACCENT, FAINT, INK, MUTED, PAPER
 from cobench.show.labels import Labels
 from cobench.show.lines import stacked_parts, wrap
+from cobench.show.paragraphs import holds
 from cobench.show.sentences import detected, unit_word, with_unit
 from cobench.show.wording import MINUS, decimals, number, say
 
@@ -25,6 +27,7 @@ BEHIND = (
     "treatment", "contrast", "outcome", "subgroup", "population", "method", "at", "estimate", "std_error",
     "conf_low", "conf_high", "p_value", "p_adjusted", "effect_size", "n_obs", "n_treated", "evidence",
 )  # fmt: skip
+OTHER_MARKERS = ("^", "s", "x", "+")
 VARYING = ("term", "contrast", "outcome", "subgroup", "population", "method")
 
 
@@ -49,7 +52,7 @@ def forest_plot(
     ]
     scales, axis = _common_scale(rows, labels, language)
     shown = [row for row in rows if row.known]
-    found = sum(detected(row.row) for row in shown)
+    found = sum(holds(row.row) for row in shown)
     key = "figure.forest_title" if found else "figure.forest_title_none"
     slots = {"total": len(shown), **({"detected": found} if found else {})}
     title = title_of(title, released, say(key, language, **slots))
@@ -76,7 +79,7 @@ def forest_plot(
 
     png = draw(paint, height=sum(heights) + 0.55, title=title, note=_note(note, released, frame, language))
     alt = say("figure.forest_alt", language, total=len(rows), rows=joined([r.alt() for r in rows], language))
-    return Figure(png, alt, title, _behind(released), language, labels)
+    return Figure(png, alt, title, behind_estimates(released), language, labels)
 
 
 def love_plot(
@@ -87,10 +90,20 @@ def love_plot(
     covariate: str = "covariate",
     before: str = "smd_before",
     after: str = "smd_after",
+    others: Sequence[str] = (),
+    after_name: str | None = None,
     title: str | None = None,
     note: str | None = None,
 ) -> Figure:
-    """Absolute standardised differences of covariates before and after adjustment, largest first."""
+    """Absolute standardised differences of covariates before and after adjustment, largest first.
+
+    Parameters
+    ----------
+    others : sequence of str
+        Columns of differences under further weightings, ``smd_by_<method>``; drawn small.
+    after_name : str, optional
+        What the weighting of ``after`` is called.
+    """
     labels = labels or Labels()
     frame = require_released(released).frame
     frame = frame.assign(_b=frame[before].abs(), _a=frame[after].abs()).sort_values("_b", ascending=False)
@@ -107,14 +120,25 @@ def love_plot(
         style = {"linestyle": "none", "markersize": 6.5, "zorder": 3, "clip_on": False}
         ax.plot(frame["_b"], y, marker="o", markerfacecolor=PAPER, markeredgecolor=MUTED,
                 label=say("figure.before", language), **style)  # fmt: skip
-        ax.plot(frame["_a"], y, marker="D", color=ACCENT, label=say("figure.after", language), **style)
+        ax.plot(
+            frame["_a"],
+            y,
+            marker="D",
+            color=ACCENT,
+            label=after_name or say("figure.after", language),
+            **style,
+        )
+        for column, marker in zip(others, OTHER_MARKERS, strict=False):
+            name = labels.text("method", column.removeprefix("smd_by_"), language)
+            ax.plot(frame[column].abs(), y, label=name, marker=marker, color=INK, linestyle="none", markersize=4.5,
+                    zorder=4, clip_on=False)  # fmt: skip
         ax.set_yticks(list(y), ["\n".join(wrap(name, 34)) for name in names])
         ax.tick_params(axis="y", pad=8)
         ax.set_ylim(len(frame) - 0.4, -0.6)
-        ax.set_xlim(0, max(0.3, 1.08 * frame[["_a", "_b"]].max().max()))
+        ax.set_xlim(0, max(0.3, 1.08 * frame[["_a", "_b", *others]].abs().max().max()))
         ax.set_xlabel(f"{say('figure.love_axis', language)} · {say('figure.love_limits', language)}")
         ax.spines["left"].set_visible(False)
-        ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, frameon=False, fontsize=9,
+        ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2 + len(others), frameon=False, fontsize=9,
                   handletextpad=0.1, columnspacing=1.2)  # fmt: skip
 
     png = draw(
@@ -169,7 +193,7 @@ def effects_over(
 
     png = draw(paint, height=2.9, title=title, note=_note(note, released, frame, language))
     alt = say("figure.over_alt", language, rows=joined([row.alt() for row in rows], language))
-    return Figure(png, alt, title, _behind(released), language, labels)
+    return Figure(png, alt, title, behind_estimates(released), language, labels)
 
 
 def row_parts(frame: pd.DataFrame, labels: Labels, language: str) -> list[list[str]]:
@@ -198,11 +222,13 @@ def _parts(row: pd.Series, columns: list[str], labels: Labels, language: str) ->
     return parts
 
 
-def _behind(released: Released) -> Released:
+def behind_estimates(released: Released, *first: str) -> Released:
     """The columns of estimates that a reader of the figure may want; those that say nothing left out."""
     frame = released.frame
     told = [
-        c for c in BEHIND if c in frame and not frame[c].astype(str).isin(["", "nan", "all", "None"]).all()
+        c
+        for c in (*first, *BEHIND)
+        if c in frame and not frame[c].astype(str).isin(["", "nan", "all", "None"]).all()
     ]
     return released.pick(told)
 

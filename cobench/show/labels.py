@@ -66,14 +66,20 @@ class Labels:
         return self.text(column, value, language) if value else name
 
     def population(self, population: object, language: str) -> str:
-        """Label of a population such as ``all`` (empty) or ``all:on_support``."""
+        """Label of a population such as ``all`` (empty) or ``all:on_support, matched``: who is left."""
         name = "" if population is None or population != population else str(population)
-        base, _, part = name.partition(":")
-        known = self.text("population", base, language) if base not in ("", "all") else ""
-        if part != "on_support":
-            return self.text("population", name, language) if part else known
-        trimmed = say("population.on_support", language)
-        return f"{known} · {trimmed}" if known else trimmed
+        base, _, parts = name.partition(":")
+        known = [self.text("population", base, language)] if base not in ("", "all") else []
+        left = [_left(part, language) for part in re.split(r", (?![\d.]+\])", parts) if part]
+        return " · ".join([*known, *left])
+
+
+def _left(part: str, language: str) -> str:
+    """Who is left after trimming: ``on_support``, ``matched``, ``propensity in [0.1, 0.9]``."""
+    trimmed = re.fullmatch(r"propensity in \[([\d.]+), ([\d.]+)\]", part)
+    if trimmed:
+        return say("population.propensity", language, low=trimmed[1], high=trimmed[2])
+    return say(f"population.{part}", language) if has(f"population.{part}") else part
 
 
 def _sides(contrast: object) -> tuple[str, str]:

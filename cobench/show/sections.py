@@ -36,6 +36,12 @@ def bullets(texts: Iterable[str]) -> Displayed:
     return Displayed(f"<ul>{items}</ul>", "\n".join(f"- {text}" for text in texts))
 
 
+def folded(summary: str, inner: Displayed) -> Displayed:
+    """A part of the page that opens on request."""
+    html = f'<details class="data-behind"><summary>{escape_html(summary)}</summary>{inner.html}</details>'
+    return Displayed(html, inner.text)
+
+
 def notice(text: str) -> Displayed:
     """A remark set apart from the text."""
     return Displayed(f'<p class="notice" role="note">{escape_html(text)}</p>', text)

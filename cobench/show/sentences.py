@@ -52,7 +52,7 @@ def effect_sentence(
     found = detected(row)
     filled = {
         **names,
-        **_numbers(row, labels, language),
+        **effect_numbers(row, labels, language),
         "assumption": assumption or say("effect.assumption_default", language),
         "sensitivity": _sensitivity(sensitivity, language),
         "treatment": labels.text("treatment", row.get("treatment", ""), language),
@@ -138,7 +138,8 @@ def _three(names: dict[str, str]) -> dict[str, str]:
     return {key: names[key] for key in ("who", "contrast", "outcome")}
 
 
-def _numbers(row: Mapping, labels: Labels, language: str) -> dict[str, str]:
+def effect_numbers(row: Mapping, labels: Labels, language: str) -> dict[str, str]:
+    """Numbers and verbs of one row as they stand in a sentence."""
     from cobench.effects.estimates import minimum_detectable  # a heavy room, and few pages speak of effects
 
     estimate, std_error = _number(row, "estimate"), _number(row, "std_error")

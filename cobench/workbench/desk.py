@@ -24,7 +24,7 @@ from cobench.study import Study, Term, find_study, load_study
 from cobench.workbench import term_release
 
 NEWEST = "newest"
-METHOD_ORDER = ("difference", "regress", "aipw")
+METHOD_ORDER = ("difference", "regress", "ipw", "entropy_balance", "matching", "aipw", "iv")
 
 
 def open_study(path: str | Path = ".", term: str = NEWEST, language: str = "zh") -> Desk:
@@ -155,7 +155,7 @@ class Desk:
         ranked = rows.assign(
             _outcome=[outcomes.index(pair) if pair in outcomes else len(outcomes) for pair in pairs],
             _contrast=[levels.index(pair) if pair in levels else len(levels) for pair in contrasts],
-            _method=rows["method"].map({name: rank for rank, name in enumerate(METHOD_ORDER)}).fillna(9),
+            _method=rows["method"].map({name: rank for rank, name in enumerate(METHOD_ORDER)}),
         )
         order = ranked.sort_values(
             ["_outcome", "_contrast", "subgroup", "population", "_method"], kind="stable"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from cobench.designs import design_of
 from cobench.errors import ParameterError
 from cobench.release import Released, release_aggregate, release_histogram, release_table
 from cobench.show import (
@@ -12,7 +13,7 @@ from cobench.show import (
     bullets,
     download,
     finding,
-    forest_plot,
+    folded,
     love_plot,
     overlap_plot,
     paragraph,
@@ -22,9 +23,9 @@ from cobench.study import Effect
 from cobench.workbench import summary
 from cobench.workbench.desk import Desk, together
 
-METHOD_COLUMNS = [
-    "outcome", "contrast", "population", "method", "estimand", "estimate", "std_error", "conf_low", "conf_high",
-    "p_adjusted", "n_treated", "n_obs", "n_clusters", "ess", "se_type", "role", "evidence",
+DECLARED_COLUMNS = [
+    "outcome", "contrast", "population", "estimate", "conf_low", "conf_high", "p_adjusted", "effect_size", "n_treated",
+    "n_obs", "role", "evidence",
 ]  # fmt: skip
 BALANCE_VALUES = (
     "mean_treated", "mean_control", "mean_treated_after", "mean_control_after", "smd_before", "smd_after", "g_before",
@@ -53,13 +54,10 @@ def chosen(desk: Desk, treatment: str) -> str:
     return declared[0]
 
 
-def findings(desk: Desk, treatment: str) -> Displayed:
-    """The answer: a sentence and a badge for every declared effect, confirmatory first."""
-    rows = [row for _, row in summary.primary_effects(desk, treatment).frame.iterrows()]
-    shown = together(finding(row, desk.labels, desk.language) for row in rows)
-    if any(row["role"] == "exploratory" for row in rows):
-        shown += paragraph(desk.say("page.exploratory_note"))
-    return shown
+def answer(desk: Desk, treatment: str) -> Displayed:
+    """The answer in one paragraph: the confirmatory effects, else the exploratory ones, with their evidence."""
+    rows = summary.confirmatory(desk, treatment) or summary.primary_effects(desk, treatment)
+    return summary.answer(desk, rows)
 
 
 def forest(desk: Desk, treatment: str) -> Figure:
@@ -67,40 +65,66 @@ def forest(desk: Desk, treatment: str) -> Figure:
     return summary.forest(desk, treatment)
 
 
+def declared(desk: Desk, treatment: str) -> Displayed:
+    """All declared effects as a compact table, each with its evidence."""
+    released = summary.primary_effects(desk, treatment)
+    columns = [name for name in DECLARED_COLUMNS if name != "population" or _several_populations(released)]
+    return table(
+        released,
+        language=desk.language,
+        labels=desk.labels,
+        caption=desk.say("page.declared"),
+        columns=columns,
+        note=desk.say("page.declared_note"),
+    )
+
+
+def findings(desk: Desk, treatment: str) -> Displayed:
+    """A sentence and a badge for every declared effect, confirmatory first, folded."""
+    rows = [row for _, row in summary.primary_effects(desk, treatment).frame.iterrows()]
+    shown = together(finding(row, desk.labels, desk.language) for row in rows)
+    if any(row["role"] == "exploratory" for row in rows):
+        shown += paragraph(desk.say("page.exploratory_note"))
+    return folded(desk.say("page.one_by_one"), shown)
+
+
 def selection(desk: Desk, treatment: str) -> Displayed:
     """Who got it: baseline means of the exposed and of those compared with, before any adjustment."""
-    frame = _worst_contrast(_balance(desk, treatment))
+    frame = main_balance(desk, treatment)
     if not len(frame):
         return paragraph(desk.say("page.no_covariates"))
     columns = ["covariate", "mean_treated", "mean_control", "smd_before"]
     return paragraph(desk.say("page.selection")) + table(
-        released_balance(desk, frame, _main_effect(desk, treatment)).pick(columns),
+        released_balance(desk, frame, main_effect(desk, treatment)).pick(columns),
         language=desk.language,
-        labels=_covariate_labels(desk, treatment),
+        labels=covariate_labels(desk, treatment),
         caption=desk.say(
             "page.selection_caption",
-            contrast=_contrast(desk, treatment, frame),
-            outcome=_main_outcome(desk, treatment),
+            contrast=contrast_label(desk, treatment, frame),
+            outcome=main_outcome(desk, treatment),
         ),
         formats={"mean_treated": ".2f", "mean_control": ".2f", "smd_before": ".2f"},
     )
 
 
 def love(desk: Desk, treatment: str) -> Figure | Displayed:
-    """Love plot of the first declared effect: the contrast with the largest differences before adjustment."""
-    own = _worst_contrast(_balance(desk, treatment))
+    """Love plot of the main effect, under every weighting: the contrast that differs most before adjustment."""
+    own = main_balance(desk, treatment)
     if not len(own):
         return paragraph(desk.say("page.no_covariates"))
-    released = released_balance(desk, own, _main_effect(desk, treatment))
+    released = released_balance(desk, own, main_effect(desk, treatment))
+    others = [name for name in own if name.startswith("smd_by_")]
     return love_plot(
-        released.pick(["covariate", "smd_before", "smd_after"]).where(
+        released.pick(["covariate", "smd_before", "smd_after", *others]).where(
             lambda shown: shown["smd_before"].notna()
         ),
+        others=others,
+        after_name=desk.labels.text("method", own["method"].iloc[0], desk.language),
         language=desk.language,
-        labels=_covariate_labels(desk, treatment),
+        labels=covariate_labels(desk, treatment),
         title=desk.say(
             "page.love_title",
-            contrast=_contrast(desk, treatment, own),
+            contrast=contrast_label(desk, treatment, own),
             before=f"{own['smd_before'].abs().max():.2f}",
             after=f"{own['smd_after'].abs().max():.2f}",
         ),
@@ -109,30 +133,33 @@ def love(desk: Desk, treatment: str) -> Figure | Displayed:
 
 def balance(desk: Desk, treatment: str) -> Displayed:
     """Balance after adjustment with the verdict of the What Works Clearinghouse."""
-    frame = _worst_contrast(_balance(desk, treatment))
+    frame = main_balance(desk, treatment)
     if not len(frame):
         return paragraph(desk.say("page.no_covariates"))
-    columns = ["covariate", "kind", "smd_before", "smd_after", "wwc_before", "wwc_after"]
+    others = [name for name in frame if name.startswith("smd_by_")]
+    columns = ["covariate", "kind", "smd_before", "smd_after", *others, "wwc_before", "wwc_after"]
     return table(
-        released_balance(desk, frame, _main_effect(desk, treatment)).pick(columns),
+        released_balance(desk, frame, main_effect(desk, treatment)).pick(columns),
         language=desk.language,
-        labels=_covariate_labels(desk, treatment),
+        labels=covariate_labels(desk, treatment),
         caption=desk.say(
             "page.balance_caption",
-            contrast=_contrast(desk, treatment, frame),
-            outcome=_main_outcome(desk, treatment),
+            contrast=contrast_label(desk, treatment, frame),
+            outcome=main_outcome(desk, treatment),
         ),
-        formats={"smd_before": ".2f", "smd_after": ".2f"},
-        note=desk.say("page.balance_note"),
+        formats={name: ".2f" for name in ("smd_before", "smd_after", *others)},
+        note=desk.say(
+            "page.balance_note", method=desk.labels.text("method", frame["method"].iloc[0], desk.language)
+        ),
     )
 
 
 def overlap(desk: Desk, treatment: str) -> Figure | Displayed:
     """How far the two groups are comparable at all: propensity scores in both arms."""
-    frame = _of_main_effect(desk, treatment, "overlap")
+    frame = of_main_effect(desk, treatment, "overlap")
     if not len(frame):
         return paragraph(desk.say("page.no_overlap_plot"))
-    worst = _worst_contrast(_balance(desk, treatment))
+    worst = main_balance(desk, treatment)
     own = frame[frame["contrast"] == (worst if len(worst) else frame)["contrast"].iloc[0]]
     released = release_histogram(own, by="arm", min_cell=desk.min_cell)
     if released.frame.dropna(subset=["density"])["arm"].nunique() < 2:
@@ -140,36 +167,10 @@ def overlap(desk: Desk, treatment: str) -> Figure | Displayed:
     return overlap_plot(released, language=desk.language, labels=desk.labels)
 
 
-def methods(desk: Desk, treatment: str) -> Displayed:
-    """Every declared method side by side: naive first in mind, adjusted beside it, with what each rests on."""
-    released = desk.effects(treatment).where(summary.everybody)
-    return table(
-        released,
-        language=desk.language,
-        labels=desk.labels,
-        caption=desk.say("page.methods"),
-        columns=[name for name in METHOD_COLUMNS if name != "population" or _several_populations(released)],
-        note=desk.say("page.methods_note"),
-    )
-
-
-def subgroups(desk: Desk, treatment: str) -> Figure | Displayed:
-    """Declared subgroups of the first effect that has any, by its primary method; exploratory.
-
-    The other outcomes' subgroups are in the page's downloads.
-    """
-    released = desk.effects(treatment).where(lambda frame: ~summary.everybody(frame))
-    if not len(released):
-        return paragraph(desk.say("page.no_subgroups"))
-    first = released.frame["outcome"].iloc[0]
-    shown = released.where(lambda frame: frame["outcome"] == first)
-    return forest_plot(shown, language=desk.language, labels=desk.labels)
-
-
 def checks(desk: Desk, treatment: str) -> Displayed:
     """Every check: passed, failed, not applicable or errored, each with a sentence; failures first."""
     frame = desk.derived("checks")
-    frame = frame[frame["effect"].isin([effect.id for effect in _effects(desk, treatment)])]
+    frame = frame[frame["effect"].isin([effect.id for effect in effects_of(desk, treatment)])]
     frame = frame.assign(
         outcome=frame["effect"].map({effect.id: effect.outcome for effect in desk.study.effects}),
         text=frame[f"text_{desk.language}"],
@@ -191,7 +192,7 @@ def checks(desk: Desk, treatment: str) -> Displayed:
 def specification(desk: Desk, treatment: str) -> Displayed:
     """What was declared beforehand, word for word from ``study.toml``."""
     rows = []
-    for effect in _effects(desk, treatment):
+    for effect in effects_of(desk, treatment):
         rows.append(
             desk.say(
                 "page.specification",
@@ -217,7 +218,7 @@ def specification(desk: Desk, treatment: str) -> Displayed:
 
 def flow(desk: Desk, treatment: str) -> Displayed:
     """From the roster to the analysis of the first declared effect, with who was left out and why."""
-    frame = _of_main_effect(desk, treatment, "flow")
+    frame = of_main_effect(desk, treatment, "flow")
     if not len(frame):
         return paragraph(desk.say("page.no_flow"))
     parts = [
@@ -230,8 +231,8 @@ def flow(desk: Desk, treatment: str) -> Displayed:
     return table(
         released,
         language=desk.language,
-        labels=_covariate_labels(desk, treatment),
-        caption=desk.say("page.flow", outcome=_main_outcome(desk, treatment)),
+        labels=covariate_labels(desk, treatment),
+        caption=desk.say("page.flow", outcome=main_outcome(desk, treatment)),
         formats={"dropped": "count"},
     )
 
@@ -271,27 +272,43 @@ def downloads(desk: Desk, treatment: str) -> Displayed:
     )
 
 
-def _effects(desk: Desk, treatment: str) -> list[Effect]:
+def effects_of(desk: Desk, treatment: str) -> list[Effect]:
     return [effect for effect in desk.study.effects_in(desk.term.id) if effect.treatment == treatment]
 
 
-def _main_effect(desk: Desk, treatment: str) -> Effect:
+def main_effect(desk: Desk, treatment: str) -> Effect:
     """The first declared effect with covariates, else the first: the one whose comparison the page draws."""
-    declared = _effects(desk, treatment)
+    declared = effects_of(desk, treatment)
     return next((effect for effect in declared if effect.adjust), declared[0])
 
 
-def _main_outcome(desk: Desk, treatment: str) -> str:
-    return desk.labels.text("outcome", _main_effect(desk, treatment).outcome, desk.language)
+def main_outcome(desk: Desk, treatment: str) -> str:
+    return desk.labels.text("outcome", main_effect(desk, treatment).outcome, desk.language)
 
 
-def _of_main_effect(desk: Desk, treatment: str, name: str) -> pd.DataFrame:
+def of_main_effect(desk: Desk, treatment: str, name: str) -> pd.DataFrame:
     frame = desk.derived(name)
-    return frame[frame["effect"] == _main_effect(desk, treatment).id].reset_index(drop=True)
+    return frame[frame["effect"] == main_effect(desk, treatment).id].reset_index(drop=True)
 
 
-def _balance(desk: Desk, treatment: str) -> pd.DataFrame:
-    return _of_main_effect(desk, treatment, "balance")
+def main_balance(desk: Desk, treatment: str) -> pd.DataFrame:
+    """Balance of the main effect in the contrast that differs most before adjustment, a row a covariate.
+
+    ``smd_after`` is under the weights of ``method`` (the primary one where it has weights), ``smd_by_...`` under
+    those of the others. The other contrasts are in the workbook.
+    """
+    balance = of_main_effect(desk, treatment, "balance")
+    if not len(balance):
+        return balance
+    first = balance[balance["method"] == balance["method"].iloc[0]]
+    worst = first.assign(size=first["smd_before"].abs()).groupby("contrast")["size"].max().idxmax()
+    own = balance[balance["contrast"] == worst]
+    wide = own[own["method"] == own["method"].iloc[0]].reset_index(drop=True)
+    for method, rows in own.groupby("method", sort=False):
+        if method != wide["method"].iloc[0]:
+            after = rows.set_index("covariate")["smd_after"]
+            wide = wide.assign(**{f"smd_by_{method}": wide["covariate"].map(after)})
+    return wide
 
 
 def released_balance(desk: Desk, balance: pd.DataFrame, effect: Effect) -> Released:
@@ -301,10 +318,9 @@ def released_balance(desk: Desk, balance: pd.DataFrame, effect: Effect) -> Relea
     complement, is below the threshold in either group, the row's means and differences are hidden.
     """
     rows = desk.derived("estimates")
-    asked = (rows["treatment"] == effect.treatment) & (rows["outcome"] == effect.outcome)
-    population = effect.population.en if effect.population else "all"
-    asked &= rows["population"].str.split(":on_support").str[0] == population
-    design_rows = rows[asked & summary.everybody(rows) & (rows["method"] == effect.primary)]
+    spec_id = design_of(desk.study, desk.term.id, effect).spec_id
+    asked = (rows["spec_id"] == spec_id) & (rows["method"] == effect.primary)
+    design_rows = rows[asked & summary.everybody(rows)]
     n_treated = balance["contrast"].map(design_rows.groupby("contrast")["n_treated"].min()).astype("float64")
     n_compared = (
         balance["contrast"]
@@ -320,25 +336,17 @@ def released_balance(desk: Desk, balance: pd.DataFrame, effect: Effect) -> Relea
             "compared_no": ((1 - balance["mean_control"]) * n_compared).where(binary, n_compared),
         }
     ).round()
-    values = [name for name in BALANCE_VALUES if name in balance]
+    values = [name for name in balance if name in BALANCE_VALUES or name.startswith("smd_by_")]
     return release_table(
         balance.assign(**counts), counts=list(counts), values=values, min_cell=desk.min_cell
     ).pick(list(balance.columns))
 
 
-def _worst_contrast(balance: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the contrast whose groups differ most before adjustment; the others are in the workbook."""
-    if not len(balance):
-        return balance
-    worst = balance.assign(size=balance["smd_before"].abs()).groupby("contrast")["size"].max().idxmax()
-    return balance[balance["contrast"] == worst].reset_index(drop=True)
-
-
-def _contrast(desk: Desk, treatment: str, frame: pd.DataFrame) -> str:
+def contrast_label(desk: Desk, treatment: str, frame: pd.DataFrame) -> str:
     return desk.labels.contrast(treatment, frame["contrast"].iloc[0], desk.language)
 
 
-def _covariate_labels(desk: Desk, treatment: str):
+def covariate_labels(desk: Desk, treatment: str):
     """Labels of contrasts and covariates, lagged outcomes and categories among them."""
     names = {"sex=m": {"zh": "男生", "en": "boys"}, "sex=f": {"zh": "女生", "en": "girls"}}
     for outcome in (*desk.study.outcomes.values(), *desk.study.scales.values()):

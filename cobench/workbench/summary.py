@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pandas as pd
 
+from cobench import show
 from cobench.release import Released, release_aggregate
 from cobench.show import (
     Displayed,
     Figure,
     bullets,
-    detected,
     effect_sentence,
     evidence_badge,
-    finding,
     forest_plot,
+    holds,
     paragraph,
     table,
 )
@@ -41,7 +41,7 @@ def lede(desk: Desk) -> Displayed:
     """The page in a few sentences."""
     rows = [row for _, row in confirmatory(desk).frame.iterrows()]
     estimated = [row for row in rows if row["status"] == "ok"]
-    found = [row for row in estimated if detected(row) and not row["p_adjusted"] >= 0.05]
+    found = [row for row in estimated if holds(row)]
     parts = [] if not desk.has("reach") else [implementation.lede(desk).text]
     parts.append(
         desk.say(
@@ -54,12 +54,37 @@ def lede(desk: Desk) -> Displayed:
     return paragraph(" ".join(parts) if desk.language == "en" else "".join(parts))
 
 
-def findings(desk: Desk, treatment: str | None = None) -> Displayed:
-    """A sentence with its badge for every confirmatory effect."""
-    rows = [row for _, row in confirmatory(desk, treatment).frame.iterrows()]
-    if not rows:
+def findings(desk: Desk) -> Displayed:
+    """One paragraph a treatment on its confirmatory effects."""
+    released = confirmatory(desk)
+    if not len(released):
         return paragraph(desk.say("page.no_confirmatory"))
-    return together(finding(row, desk.labels, desk.language) for row in rows)
+    treatments = released.frame["treatment"].unique()
+    return together(
+        answer(desk, released.where(lambda frame, each=each: frame["treatment"] == each))
+        for each in treatments
+    )
+
+
+def answer(desk: Desk, released: Released) -> Displayed:
+    """What declared effects of one treatment say together, with their evidence."""
+    rows = [row for _, row in released.frame.iterrows()]
+    asked = {(row["treatment"], row["outcome"]) for row in rows}
+    effects = [
+        each for each in desk.study.effects_in(desk.term.id) if (each.treatment, each.outcome) in asked
+    ]
+    within = [
+        name for name in (effects[0].within if effects else ()) if all(name in e.within for e in effects)
+    ]
+    family = int(desk.effects().frame["p_adjusted"].notna().sum())
+    return show.answer(
+        rows,
+        desk.labels,
+        desk.language,
+        within=within,
+        family=family,
+        interest={e.outcome: e.smallest_of_interest for e in effects if e.smallest_of_interest is not None},
+    )
 
 
 def forest(desk: Desk, treatment: str | None = None) -> Figure:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from reference_data import confounded_ihdp, ihdp, star, thinking_healthy
-from simulated import COVARIATES, WITHIN, district
+from simulated import COVARIATES, WITHIN, district, school_selection
 
 from cobench.effects import COLUMNS, Assignment, Design, estimate_effect
 from cobench.effects.balance import BALANCE, OVERLAP
@@ -88,7 +88,7 @@ def test_every_check_has_an_ending_and_both_languages(result):
     checks = checks_of(result)
     assert set(checks) == {
         "estimable", "evidence", "assignment", "attrition", "overlap", "balance", "adjustment", "cluster_level",
-        "few_clusters", "history", "minimum_detectable",
+        "few_clusters", "history", "minimum_detectable", "interaction",
     }  # fmt: skip
     for check in checks.values():
         assert check.text["zh"] and check.text["en"] and check.text["zh"] != check.text["en"]
@@ -235,18 +235,65 @@ def test_exposure_decided_for_whole_classes_is_said():
 def test_one_exposed_class_can_not_be_compared_with_the_others():
     single = FRAME.assign(visit=np.where(FRAME["class_id"] == FRAME["class_id"].iloc[0], "at_home", "none"))
     design = replace(
-        DESIGN, within=(), subgroups=(), methods=("regress", "aipw", "weighting"), covariates=("lagged",)
+        DESIGN, within=(), subgroups=(), methods=("regress", "aipw", "ipw"), covariates=("lagged",)
     )
     rows = estimate_effect(single, design).estimates
     assert set(rows["status"]) == {"not_estimable"}
     assert rows["reason"].str.contains("one side has a single group").all()
 
 
-def test_two_dozen_students_in_three_classes_are_few_clusters():
-    part = FRAME[FRAME["class_id"].isin(FRAME["class_id"].unique()[:3])]
+def test_five_classes_are_few_clusters_and_three_are_refused():
     design = replace(DESIGN, within=(), subgroups=(), methods=(), primary="regress", covariates=("lagged",))
-    check = checks_of(estimate_effect(part, design))["few_clusters"]
-    assert check.status == "failed" and check.table.loc[0, "df"] < 3
+    five, three = (FRAME[FRAME["class_id"].isin(FRAME["class_id"].unique()[:n])] for n in (5, 3))
+    check = checks_of(estimate_effect(five, design))["few_clusters"]
+    found = check.table.loc[0]
+    assert check.status == "failed" and found["df"] < 5 and found["effective_clusters"] <= 5
+    assert 0 < found["wild_p"] <= 1 and found["wild_low"] < found["wild_high"]
+    assert "webb, 7776 draws, all" in found["wild"] and "wild cluster bootstrap" in check.text["zh"]
+    row = estimate_effect(three, design).estimates.iloc[0]
+    assert row["status"] == "not_estimable" and "fewer than 4 groups of class_id" in row["reason"]
+    row = estimate_effect(three, replace(design, least_clusters=3)).estimates.iloc[0]
+    assert row["status"] == "ok"
+
+
+def test_every_method_stands_side_by_side_from_one_design():
+    invited = np.random.default_rng(1).random(len(FRAME)) < np.where(FRAME["visit"] == "none", 0.3, 0.8)
+    methods = ("difference", "regress", "ipw", "entropy_balance", "matching", "aipw", "iv")
+    design = replace(DESIGN, methods=methods, subgroups=("sex",), instrument="invited")
+    result = estimate_effect(FRAME.assign(invited=invited), design)
+    rows = result.estimates.query("subgroup == ''").set_index("method")
+    assert set(rows.index) == set(methods) and set(rows["status"]) == {"ok"}
+    adjusted = rows.loc[["regress", "ipw", "entropy_balance", "matching", "aipw"]]
+    assert adjusted["estimate"].between(0.15, 0.40).all()
+    assert set(adjusted["evidence"]) == {"adjusted_association"}
+    assert rows.loc["iv", "estimand"] == "LATE" and rows["n_clusters"].nunique() <= 3
+    assert {"instrument", "exclusion", "monotonicity", "interaction"} <= set(checks_of(result))
+    scores = result.scores.groupby("estimate_id")["score"].apply(lambda s: np.sqrt((s**2).sum()))
+    confirmatory = rows.loc["aipw"]
+    assert scores[confirmatory["estimate_id"]] == pytest.approx(confirmatory["std_error"], rel=1e-9)
+
+
+def test_without_declared_cells_schools_that_visit_more_do_not_pass_for_an_effect():
+    frame = school_selection(1).assign(visit=lambda f: np.where(f["visit"], "at_home", "none"))
+    design = Design(
+        "visit", "y", ("at_home",), primary="aipw", methods=("regress", "ipw", "entropy_balance", "matching"),
+        covariates=("x",), cluster="school",
+    )  # fmt: skip
+    rows = estimate_effect(frame, design).estimates
+    assert rows["estimate"].between(0.12, 0.28).all()  # ignoring schools gives 0.35 and more
+
+
+def test_where_whole_classes_were_exposed_classes_are_compared_and_the_rows_say_so():
+    whole = FRAME.assign(visit=np.where(FRAME["class_id"].str[-1] == "0", "at_home", "none"))
+    design = replace(
+        DESIGN, within=(), subgroups=(), methods=("regress",), primary="aipw", covariates=("lagged",)
+    )
+    rows = estimate_effect(whole, design).estimates
+    assert set(rows["estimand"]) == {"between_clusters"} and set(rows["evidence"]) == {"descriptive"}
+    classes = {arm: whole.loc[whole["visit"] == arm, "class_id"].unique() for arm in ("none", "at_home")}
+    few = whole[whole["class_id"].isin([*classes["none"][:3], *classes["at_home"][:9]])]
+    rows = estimate_effect(few, design).estimates
+    assert set(rows["status"]) == {"not_estimable"} and rows["reason"].str.contains("fewer than 4").all()
 
 
 # ---- bad data end in a reason -------------------------------------------------------------------------------
@@ -270,7 +317,7 @@ BAD = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_bad_data_end_in_a_reason_in_both_languages(case):
-    result = estimate_effect(BAD[case], replace(DESIGN, methods=("regress", "aipw", "weighting")))
+    result = estimate_effect(BAD[case], replace(DESIGN, methods=("regress", "aipw", "ipw")))
     row = result.estimates.query("role == 'confirmatory'").iloc[0]
     assert (row["status"], row["evidence"]) == ("not_estimable", "not_estimable")
     assert np.isnan(row["estimate"]) and row["reason"]

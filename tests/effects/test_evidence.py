@@ -13,7 +13,7 @@ def failed(name):
     return (Check(name, "failed"),)
 
 
-@pytest.mark.parametrize("method", ["regress", "aipw", "weighting"])
+@pytest.mark.parametrize("method", ["regress", "aipw", "ipw"])
 def test_without_a_declared_draw_adjustment_is_at_most_an_association(method):
     assert evidence_of(method).evidence == "adjusted_association"
 
@@ -28,7 +28,7 @@ def test_a_declared_draw_that_the_method_follows_is_randomised(method):
     assert evidence_of(method, assignment=DRAWN).evidence == "randomised"
 
 
-@pytest.mark.parametrize("method", ["aipw", "weighting"])
+@pytest.mark.parametrize("method", ["aipw", "ipw"])
 def test_a_model_of_exposure_is_never_more_than_an_association(method):
     assert evidence_of(method, assignment=DRAWN).evidence == "adjusted_association"
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cobench.effects.sample import as_level, code_covariates, levels_of, select_rows, take_sample
-from cobench.errors import MissingColumnError, NotEstimableError, ParameterError
+from cobench.errors import MissingColumnError, NotEstimableError
 
 FRAME = pd.DataFrame(
     {
@@ -88,9 +88,11 @@ def test_the_reference_is_none_or_the_lower_flag(column, levels, reference):
     assert levels_of(pd.DataFrame({"t": column}), "t") == (levels, reference)
 
 
-def test_an_unclear_reference_is_asked_for():
-    with pytest.raises(ParameterError, match="reference"):
-        levels_of(pd.DataFrame({"t": ["small", "regular"]}), "t")
+def test_without_none_the_first_category_or_the_lowest_value_is_the_reference():
+    assert levels_of(pd.DataFrame({"t": ["small", "regular"]}), "t") == (("small",), "regular")
+    ordered = pd.Categorical(["small", "regular"], categories=["unused", "small", "regular"])
+    assert levels_of(pd.DataFrame({"t": ordered}), "t") == (("regular",), "small")
+    assert levels_of(pd.DataFrame({"t": [10, 9, 100]}), "t") == (("10", "100"), "9")
 
 
 def test_an_absent_column_is_named():

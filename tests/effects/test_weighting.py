@@ -6,7 +6,7 @@ import pytest
 from reference_data import supported_work
 from simulated import school_selection
 
-from cobench.effects import weighting
+from cobench.effects import ipw
 from cobench.effects.weighting import arm_weights, effective_n, weighted_contrast
 
 DEHEJIA_WAHBA = [
@@ -55,7 +55,7 @@ def test_supported_work_with_cps_controls():
         u75=naive["re75"] == 0,
         educ_re74=naive["educ"] * naive["re74"],
     )
-    row = weighting(frame, "re78", "treat", DEHEJIA_WAHBA).iloc[0]
+    row = ipw(frame, "re78", "treat", DEHEJIA_WAHBA).iloc[0]
     assert row["estimate"] == pytest.approx(1494.6, abs=0.05)  # one decimal is printed
     assert row["ess"] == pytest.approx(243, abs=0.5)
 
@@ -69,16 +69,16 @@ def test_nhefs_weight_gain_after_quitting():
         **{name: data[name].astype(str) for name in groups},
     )
     names = [name for name in frame if name not in ("wt82_71", "qsmk")]
-    row = weighting(frame, "wt82_71", "qsmk", names, estimand="ATE").iloc[0]
+    row = ipw(frame, "wt82_71", "qsmk", names, estimand="ATE").iloc[0]
     assert row["n_obs"] == 1566
     found = row[["estimate", "conf_low", "conf_high"]].tolist()
     assert found == pytest.approx([3.4, 2.4, 4.5], abs=0.05)  # one decimal is printed
 
 
 def test_weighting_within_schools_sees_through_selection_by_school():
-    row = weighting(school_selection(2), "y", "visit", ["x"], within=["school"], cluster="class_id").iloc[0]
+    row = ipw(school_selection(2), "y", "visit", ["x"], within=["school"], cluster="class_id").iloc[0]
     assert row["estimate"] == pytest.approx(0.20, abs=3 * 0.025)
-    blind = weighting(school_selection(2), "y", "visit", ["x"], cluster="class_id").iloc[0]
+    blind = ipw(school_selection(2), "y", "visit", ["x"], within=[], cluster="class_id").iloc[0]
     assert blind["estimate"] > 0.35
 
 
@@ -86,6 +86,6 @@ def test_complete_separation_has_no_answer():
     frame = pd.DataFrame(
         {"t": [0] * 20 + [1] * 20, "x": range(40), "y": np.random.default_rng(1).normal(size=40)}
     )
-    row = weighting(frame, "y", "t", ["x"]).iloc[0]
+    row = ipw(frame, "y", "t", ["x"]).iloc[0]
     assert row["status"] == "not_estimable"
     assert "separate" in row["reason"]

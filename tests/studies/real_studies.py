@@ -40,10 +40,8 @@ def fetched(example: str) -> Path:
 
 def estimates_by_effect(study: Study, term: str) -> pd.DataFrame:
     """The term's estimates with the id of the declared effect."""
-    from cobench.panel import Panel
-    from cobench.stage import design_of
+    from cobench.designs import design_of
 
     estimates = read_stage(study, term, "estimates")
-    panel = Panel(study.term(term), pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
-    ids = {design_of(study, panel, effect).spec_id: effect.id for effect in study.effects}
+    ids = {design_of(study, term, effect).spec_id: effect.id for effect in study.effects}
     return estimates.assign(effect=estimates["spec_id"].map(ids))
