@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import pandas as pd
@@ -42,6 +42,9 @@ from cobench.effects.weighting import fit_ipw
 from cobench.errors import NotEstimableError
 
 
+BY_METHOD = ["contrast", "method", "ess", *BALANCE]
+
+
 @dataclass(frozen=True)
 class EffectResult:
     """What came of one design.
@@ -62,6 +65,9 @@ class EffectResult:
         ``contrast`` and :data:`cobench.effects.sample.FLOW`: rows left and dropped, by reason.
     reasons : dict
         Chinese text of every reason in ``estimates``, by the English one.
+    balance_by_method : DataFrame
+        ``contrast``, ``method``, ``ess`` and the columns of balance, under the weights of each method that has
+        some.
     scores : DataFrame
         :data:`cobench.effects.multiplicity.SCORES` of the confirmatory rows, for the joint adjustment of a
         family.
@@ -73,6 +79,7 @@ class EffectResult:
     overlap: pd.DataFrame
     flow: pd.DataFrame
     reasons: dict[str, str] = field(default_factory=dict)
+    balance_by_method: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=BY_METHOD))
     scores: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=SCORES))
 
 
@@ -90,7 +97,8 @@ def estimate_effect(frame: pd.DataFrame, design: Design) -> EffectResult:
     """
     require_columns(frame, design.columns)
     frame = frame.reset_index(drop=True)
-    rows, checks, balances, overlaps, flows, reasons, confirmatory = [], [], [], [], [], {}, {}
+    rows, checks, balances, overlaps, flows, by_method = [], [], [], [], [], []
+    reasons, confirmatory = {}, {}
     for level in design.levels:
         outcomes = {method: _attempt(frame, design, level, method) for method in design.methods}
         main = outcomes[design.primary]
@@ -104,6 +112,7 @@ def estimate_effect(frame: pd.DataFrame, design: Design) -> EffectResult:
         checks += _checks(frame, design, level, main, evidence[design.primary])
         weighted = [each for each in (main, *outcomes.values()) if isinstance(each, Answer)]
         weighted = [each for each in weighted if each.balance_weights is not None]
+        by_method += _balance_by_method(outcomes, design.estimand, level)
         balances.append(_balance(frame, design, level, weighted).assign(contrast=level))
         overlaps += [
             overlap_table(each.propensity, each.sample.d).assign(contrast=level)
@@ -134,6 +143,9 @@ def estimate_effect(frame: pd.DataFrame, design: Design) -> EffectResult:
         overlap=_stack(overlaps, OVERLAP),
         flow=_stack(flows, FLOW),
         reasons=reasons,
+        balance_by_method=pd.concat(by_method, ignore_index=True)
+        if by_method
+        else pd.DataFrame(columns=BY_METHOD),
         scores=pd.concat(scores, ignore_index=True) if scores else pd.DataFrame(columns=SCORES),
     )
 
@@ -346,6 +358,19 @@ def _balance(frame: pd.DataFrame, design: Design, level: str, weighted: list[Ans
     if isinstance(found, NotEstimableError):
         return pd.DataFrame(columns=BALANCE)
     return balance_of(found.covariates, found.d, None, design.estimand)
+
+
+def _balance_by_method(
+    outcomes: Mapping[str, Answer | NotEstimableError], estimand: str, level: str
+) -> list[pd.DataFrame]:
+    """Balance under the weights of every method that has some."""
+    tables = []
+    for method, found in outcomes.items():
+        if not isinstance(found, Answer) or found.balance_weights is None:
+            continue
+        table = balance_of(found.sample.covariates, found.sample.d, found.balance_weights, estimand)
+        tables.append(table.assign(contrast=level, method=method, ess=found.ess)[BY_METHOD])
+    return tables
 
 
 def _flow(frame: pd.DataFrame, design: Design, level: str, main: Answer | NotEstimableError) -> pd.DataFrame:
