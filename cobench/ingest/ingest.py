@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
 from cobench import store
 from cobench.ingest import delivery, sources_sql
@@ -118,15 +119,22 @@ def _weight(study: Study, terms: list[str]) -> float:
 
 
 def _in_processes(study: Study, terms: list[str], key: bytes, jobs: int, on_progress: Progress) -> None:
-    """Make deliveries side by side and commit them in order, up to the first that looked at earlier ones."""
-    spawned = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(terms)), mp_context=spawned) as pool:
-        waiting = [pool.submit(_make_apart, study.root, each, key) for each in terms]
-        for number, (each, future) in enumerate(zip(terms, waiting, strict=True)):
-            on_progress("ingest", number, len(terms))
-            made = future.result()
-            if not any(part.asked for part in made.parts.values()):
-                store.commit(study, {each: made})
+    """Make deliveries side by side, one of them in this process, and commit those that looked at no earlier one."""
+    waiting, made = list(terms), {}
+    running: dict[str, Future] = {}
+    with ProcessPoolExecutor(jobs - 1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        while waiting or running:
+            on_progress("ingest", len(made), len(terms))
+            while waiting and len(running) < jobs - 1:
+                running[waiting[0]] = pool.submit(_make_apart, study.root, waiting.pop(0), key)
+            if waiting:
+                term_id = waiting.pop(0)
+                made[term_id] = _make_apart(study.root, term_id, key)
+            for term_id, future in list(running.items()):
+                if not waiting or future.done():
+                    made[term_id] = running.pop(term_id).result()
+    alone = [each for each in terms if not any(part.asked for part in made[each].parts.values())]
+    store.commit(study, {each: made[each] for each in alone})
     on_progress("ingest", len(terms), len(terms))
 
 
@@ -134,6 +142,7 @@ def _make_apart(root: Path, term_id: str, key: bytes) -> store.Delivery:
     """Runs in a process of its own, while the caller holds the lock."""
     study = load_study(root)
     made, _ = delivery.make(study, study.term(term_id), key, FileHashes(study), silent)
+    pa.default_memory_pool().release_unused()
     return made
 
 
