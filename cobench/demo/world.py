@@ -107,7 +107,9 @@ def build_world(seed: int = 20240901, *, n_schools: int = 20, n_students: int = 
         for name in blocks[0]
     }
     truth = pd.concat([truth_rows(term, each) for term, each in enumerate(records)], ignore_index=True)
-    return World(seed, district.people, {name: tables[name] for name in TABLES if name != "set_aside"}, truth, records)
+    return World(
+        seed, district.people, {name: tables[name] for name in TABLES if name != "set_aside"}, truth, records
+    )
 
 
 def canonical_tables(world: World) -> dict[str, pd.DataFrame]:

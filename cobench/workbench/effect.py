@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from cobench.errors import ParameterError
+from cobench.panel import covariate_columns
 from cobench.release import Released, release_aggregate, release_table
 from cobench.show import (
     Displayed,
@@ -19,7 +20,7 @@ from cobench.show import (
     table,
 )
 from cobench.study import Effect
-from cobench.workbench import summary
+from cobench.workbench import quality, summary
 from cobench.workbench.desk import Desk, together
 
 METHOD_COLUMNS = [
@@ -83,6 +84,7 @@ def selection(desk: Desk, treatment: str) -> Displayed:
             outcome=_main_outcome(desk, treatment),
         ),
         formats={"mean_treated": ".2f", "mean_control": ".2f", "smd_before": ".2f"},
+        note=_group_sizes(desk, treatment, frame),
     )
 
 
@@ -123,7 +125,7 @@ def balance(desk: Desk, treatment: str) -> Displayed:
             outcome=_main_outcome(desk, treatment),
         ),
         formats={"smd_before": ".2f", "smd_after": ".2f"},
-        note=desk.say("page.balance_note"),
+        note=f"{_group_sizes(desk, treatment, frame)} {desk.say('page.balance_note')}",
     )
 
 
@@ -242,6 +244,18 @@ def flow(desk: Desk, treatment: str) -> Displayed:
     )
 
 
+def missing(desk: Desk, treatment: str) -> Displayed:
+    """Exposure, outcome and baseline of the first declared effect: students with a value, and why not the others."""
+    main = _main_effect(desk, treatment)
+    lagged = [
+        name for name in covariate_columns(desk.study, main) if name.endswith(("@baseline", ":history"))
+    ]
+    columns = list(dict.fromkeys([treatment, main.outcome, *lagged]))
+    return quality.missing_table(
+        desk, columns, desk.say("page.missing_effect", outcome=_main_outcome(desk, treatment))
+    )
+
+
 def without_small_steps(flow: pd.DataFrame, text: str, min_cell: int) -> pd.DataFrame:
     """Sample flow in which no step leaves out fewer than ``min_cell`` students: small steps join the next.
 
@@ -306,11 +320,7 @@ def released_balance(desk: Desk, balance: pd.DataFrame, effect: Effect) -> Relea
     The mean of a yes-no covariate times the size of its group is a count of students; where it, or its
     complement, is below the threshold in either group, the row's means and differences are hidden.
     """
-    rows = desk.derived("estimates")
-    asked = (rows["treatment"] == effect.treatment) & (rows["outcome"] == effect.outcome)
-    population = effect.population.en if effect.population else "all"
-    asked &= rows["population"].str.split(":on_support").str[0] == population
-    design_rows = rows[asked & summary.everybody(rows) & (rows["method"] == effect.primary)]
+    design_rows = _primary_rows(desk, effect)
     n_treated = balance["contrast"].map(design_rows.groupby("contrast")["n_treated"].min()).astype("float64")
     n_compared = (
         balance["contrast"]
@@ -330,6 +340,27 @@ def released_balance(desk: Desk, balance: pd.DataFrame, effect: Effect) -> Relea
     return release_table(
         balance.assign(**counts), counts=list(counts), values=values, min_cell=desk.min_cell
     ).pick(list(balance.columns))
+
+
+def _primary_rows(desk: Desk, effect: Effect) -> pd.DataFrame:
+    """Estimates of everybody by the primary method of ``effect``; not released."""
+    rows = desk.derived("estimates")
+    asked = (rows["treatment"] == effect.treatment) & (rows["outcome"] == effect.outcome)
+    population = effect.population.en if effect.population else "all"
+    asked &= rows["population"].str.split(":on_support").str[0] == population
+    return rows[asked & summary.everybody(rows) & (rows["method"] == effect.primary)]
+
+
+def _group_sizes(desk: Desk, treatment: str, balance: pd.DataFrame) -> str:
+    """Number of students that the means of a balance table are over."""
+    rows = _primary_rows(desk, _main_effect(desk, treatment))
+    own = rows[rows["contrast"] == balance["contrast"].iloc[0]]
+    n_treated, n_obs = own["n_treated"].min(), own["n_obs"].min()
+    sizes = [
+        f"{int(n):,}" if n >= desk.min_cell else desk.say("page.few", n=desk.min_cell)
+        for n in (n_treated, n_obs - n_treated)
+    ]
+    return desk.say("page.group_sizes", treated=sizes[0], compared=sizes[1])
 
 
 def _worst_contrast(balance: pd.DataFrame) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from cobench.monitor.standards import VERDICTS, chosen_standards, conflicts
 from cobench.release import Released, release_aggregate, release_table
 from cobench.release.stacking import stacked
 from cobench.show import Displayed, Figure, bullets, coverage_dots, coverage_map, paragraph, table
+from cobench.workbench import quality
 from cobench.workbench.desk import Desk
 
 STANDARD_COLUMNS = ["school", "standard", "unit", "n_met", "n_units", "share", "verdict"]
@@ -209,6 +210,11 @@ def key_students(desk: Desk) -> Displayed:
         formats={"share_at_home": "percent", "share_any": "percent"},
         note=desk.say("page.key_students_note"),
     )
+
+
+def exposures(desk: Desk) -> Displayed:
+    """Students whose visits and lectures are known, and why not for the others."""
+    return quality.exposures(desk)
 
 
 def _percent(part: float, whole: float) -> str:
