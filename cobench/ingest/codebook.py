@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,5 +137,12 @@ def _checked(name: str, options: str, values: dict[str, float]) -> dict[str, flo
         raise StudyFileError(
             en=f"code book {name}: options.{options} lists one text twice",
             zh=f"编码表 {name}：options.{options} 中有重复的选项文字",
+        )
+    unsaid = [text for text, value in values.items() if math.isnan(value)]
+    if unsaid:
+        raise StudyFileError(
+            en=f"code book {name}: options.{options} has no value yet for {' | '.join(unsaid)}; replace nan, which "
+            "is never guessed",
+            zh=f"编码表 {name}：options.{options} 中 {' | '.join(unsaid)} 尚未赋值；请将 nan 改为分值，软件不会猜测",
         )
     return {text: float(value) for text, value in values.items()}
