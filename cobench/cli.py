@@ -147,12 +147,17 @@ def doctor(study: StudyOption = HERE) -> None:
 
 
 @app.command()
-def new(folder: Annotated[Path, typer.Argument(help="Folder to make. 新建的文件夹。")]) -> None:
-    """Lay out an empty study: folders, notebooks and a commented study.toml. 新建研究。"""
+def new(
+    folder: Annotated[Path, typer.Argument(help="Folder to make. 新建的文件夹。")],
+    from_files: Annotated[
+        Path | None, typer.Option(help="Draft study.toml and code books from these files. 据此起草。")
+    ] = None,
+) -> None:
+    """Lay out a study: folders, notebooks and a commented or drafted study.toml. 新建研究。"""
     from cobench.new_study import lay_out
     from cobench.run.progress import ui_language
 
-    print(lay_out(folder)[ui_language()])
+    print(lay_out(folder, from_files)[ui_language()])
 
 
 @app.command()

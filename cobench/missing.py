@@ -25,6 +25,7 @@ REASONS = (
     "no_earlier_log",
     "quarantined",
     "not_listed",
+    "not_answered",
     "not_measured",
     "no_spread",
 )
@@ -130,7 +131,8 @@ def _of_outcome(
     """Why ``rows`` have no value of ``outcome`` in ``term``.
 
     The record's own reason; ``no_spread`` where there is a value that could not be standardised; ``quarantined``
-    where the row was put aside; ``not_listed`` where classmates have a record; else ``not_measured``.
+    where the row was put aside; ``not_listed`` where classmates have a record (of a questionnaire ``not_answered``:
+    nobody answered, or it could not be linked to the child); else ``not_measured``.
     """
     if outcome.scale is not None:
         held = frames["scores"]
@@ -147,7 +149,8 @@ def _of_outcome(
     put_aside = rows["student"].isin(aside.loc[aside["table"] == table, "student"])
     listed = set(whole.loc[whole["student"].isin(held.index), "class_id"])
     reason = pd.Series("not_measured", index=rows.index, dtype="object")
-    reason = reason.mask(rows["class_id"].isin(listed), "not_listed").mask(put_aside, "quarantined")
+    absent = "not_answered" if outcome.scale is not None else "not_listed"
+    reason = reason.mask(rows["class_id"].isin(listed), absent).mask(put_aside, "quarantined")
     reason = reason.mask(own["value"].notna().to_numpy(), "no_spread")
     given = own["missing_reason"].astype("object").set_axis(rows.index)
     return reason.mask(given.notna(), given)

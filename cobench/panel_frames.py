@@ -53,7 +53,9 @@ def read_panel_frames(study: Study, term: Term) -> tuple[dict[str, pd.DataFrame]
         frames[name] = frame[frame["student"] >= 0] if (frame["student"] < 0).any() else frame
     silent = frames.pop("silent")
     if len(silent):
-        frames["enrolments"] = pd.concat([frames["enrolments"].astype("object"), silent.astype("object")])
+        frames["enrolments"] = pd.concat(
+            [frames["enrolments"].astype("object"), silent.astype("object")], ignore_index=True
+        )
         frames["enrolments"] = (
             frames["enrolments"].astype({"student": "int64", "grade": "Int64"}).infer_objects()
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cobench.declared import Text
 from cobench.errors import RunError
 from cobench.ingest.codebook import instrument_ranges, term_codebooks
+from cobench.ingest.draft_study import guesses
 from cobench.ingest.keys import study_key
 from cobench.monitor.standards import chosen_standards, conflicts
 from cobench.run.evaluate import ANY_SCHOOL, plan
@@ -21,6 +22,7 @@ def check_term(study: Study, term_id: str) -> list[Text]:
     CobenchError
         On the first thing that is wrong: code book, standard, notebook parameter, key, or no raw files.
     """
+    _check_confirmed(study)
     lines = [
         Text(
             f"study.toml：{len(study.terms)} 个学期，{len(study.sources)} 类文件，{len(study.effects)} 个声明的效应",
@@ -62,3 +64,20 @@ def check_term(study: Study, term_id: str) -> list[Text]:
         raise RunError(en=f"no raw files in data/raw/{term_id}", zh=f"data/raw/{term_id} 中没有原始文件")
     lines.append(Text(f"原始文件：{len(files)} 个", f"raw files: {len(files)}"))
     return lines
+
+
+def _check_confirmed(study: Study) -> None:
+    """Refuse a draft in which a guess is still marked."""
+    paths = [study.root / "study.toml", *(study.root / each.codebook for each in study.instruments.values())]
+    texts = {
+        path.relative_to(study.root).as_posix(): path.read_text(encoding="utf-8")
+        for path in paths
+        if path.exists()
+    }
+    found = guesses(texts)
+    if len(found):
+        listed = "\n".join(f"{row.file}:{row.line}: {row.text}" for row in found.itertuples())
+        raise RunError(
+            en=f"{len(found)} guesses are still to be confirmed (check each line, then delete its mark):\n{listed}",
+            zh=f"尚有 {len(found)} 处猜测待核对（逐行核对后删去标记）：\n{listed}",
+        )

@@ -6,6 +6,7 @@ import pandas as pd
 
 from cobench.designs import design_of
 from cobench.errors import ParameterError
+from cobench.panel import covariate_columns
 from cobench.release import Released, release_aggregate, release_histogram, release_table
 from cobench.show import (
     Displayed,
@@ -20,7 +21,7 @@ from cobench.show import (
     table,
 )
 from cobench.study import Effect
-from cobench.workbench import summary
+from cobench.workbench import quality, summary
 from cobench.workbench.desk import Desk, together
 
 DECLARED_COLUMNS = [
@@ -104,6 +105,7 @@ def selection(desk: Desk, treatment: str) -> Displayed:
             outcome=main_outcome(desk, treatment),
         ),
         formats={"mean_treated": ".2f", "mean_control": ".2f", "smd_before": ".2f"},
+        note=_group_sizes(desk, treatment, frame),
     )
 
 
@@ -148,7 +150,9 @@ def balance(desk: Desk, treatment: str) -> Displayed:
             outcome=main_outcome(desk, treatment),
         ),
         formats={name: ".2f" for name in ("smd_before", "smd_after", *others)},
-        note=desk.say(
+        note=_group_sizes(desk, treatment, frame)
+        + " "
+        + desk.say(
             "page.balance_note", method=desk.labels.text("method", frame["method"].iloc[0], desk.language)
         ),
     )
@@ -237,6 +241,18 @@ def flow(desk: Desk, treatment: str) -> Displayed:
     )
 
 
+def missing(desk: Desk, treatment: str) -> Displayed:
+    """Exposure, outcome and baseline of the first declared effect: students with a value, and why not the others."""
+    main = main_effect(desk, treatment)
+    lagged = [
+        name for name in covariate_columns(desk.study, main) if name.endswith(("@baseline", ":history"))
+    ]
+    columns = list(dict.fromkeys([treatment, main.outcome, *lagged]))
+    return quality.missing_table(
+        desk, columns, desk.say("page.missing_effect", outcome=main_outcome(desk, treatment))
+    )
+
+
 def without_small_steps(flow: pd.DataFrame, text: str, min_cell: int) -> pd.DataFrame:
     """Sample flow in which no step leaves out fewer than ``min_cell`` students: small steps join the next.
 
@@ -317,10 +333,7 @@ def released_balance(desk: Desk, balance: pd.DataFrame, effect: Effect) -> Relea
     The mean of a yes-no covariate times the size of its group is a count of students; where it, or its
     complement, is below the threshold in either group, the row's means and differences are hidden.
     """
-    rows = desk.derived("estimates")
-    spec_id = design_of(desk.study, desk.term.id, effect).spec_id
-    asked = (rows["spec_id"] == spec_id) & (rows["method"] == effect.primary)
-    design_rows = rows[asked & summary.everybody(rows)]
+    design_rows = _primary_rows(desk, effect)
     n_treated = balance["contrast"].map(design_rows.groupby("contrast")["n_treated"].min()).astype("float64")
     n_compared = (
         balance["contrast"]
@@ -340,6 +353,28 @@ def released_balance(desk: Desk, balance: pd.DataFrame, effect: Effect) -> Relea
     return release_table(
         balance.assign(**counts), counts=list(counts), values=values, min_cell=desk.min_cell
     ).pick(list(balance.columns))
+
+
+def _primary_rows(desk: Desk, effect: Effect) -> pd.DataFrame:
+    """Estimates of everybody by the primary method of ``effect``; not released."""
+    return _of_primary(desk, effect, desk.derived("estimates"))
+
+
+def _of_primary(desk: Desk, effect: Effect, rows: pd.DataFrame) -> pd.DataFrame:
+    spec_id = design_of(desk.study, desk.term.id, effect).spec_id
+    asked = (rows["spec_id"] == spec_id) & (rows["method"] == effect.primary)
+    return rows[asked & summary.everybody(rows)]
+
+
+def _group_sizes(desk: Desk, treatment: str, balance: pd.DataFrame) -> str:
+    """Number of students that the means of a balance table are over, as far as it is released."""
+    rows = _of_primary(desk, main_effect(desk, treatment), desk.effects().frame)
+    own = rows[rows["contrast"] == balance["contrast"].iloc[0]].astype(
+        {"n_treated": "float", "n_obs": "float"}
+    )
+    n_treated, n_obs = own["n_treated"].min(), own["n_obs"].min()
+    sizes = [f"{n:,.0f}" if n == n else "–" for n in (n_treated, n_obs - n_treated)]
+    return desk.say("page.group_sizes", treated=sizes[0], compared=sizes[1])
 
 
 def contrast_label(desk: Desk, treatment: str, frame: pd.DataFrame) -> str:

@@ -32,6 +32,7 @@ def _all_tables(desk: Desk) -> None:
     released_tables(desk)
     for treatment in dict.fromkeys(each.treatment for each in desk.study.effects_in(desk.term.id)):
         effect.flow(desk, treatment)
+        effect.missing(desk, treatment)
     if desk.has("reach"):
         implementation.lede(desk)
         implementation.modes_released(desk)
@@ -44,6 +45,7 @@ def _all_tables(desk: Desk) -> None:
             school_page.classes_released(desk, school)
             implementation.lectures_by_topic(desk, school)
     quality.baselines(desk)
+    quality.exposures(desk)
     quality.roster_flow(desk)
 
 

@@ -11,6 +11,7 @@ from cobench.monitor.standards import VERDICTS, chosen_standards, conflicts
 from cobench.release import Released, release_aggregate, release_table
 from cobench.release.stacking import stacked
 from cobench.show import Displayed, Figure, bullets, coverage_dots, coverage_map, paragraph, table
+from cobench.workbench import quality
 from cobench.workbench.desk import Desk
 
 STANDARD_COLUMNS = ["school", "standard", "unit", "n_met", "n_units", "share", "verdict"]
@@ -280,6 +281,11 @@ def _percent(released: Released, share: str) -> str:
         bound = 100 * float(mark[1:])
         return f"{mark[0]}{math.floor(bound) if mark[0] == '≥' else math.ceil(bound)}%"
     return "–" if mark or pd.isna(value) else f"{100 * value:.0f}%"
+
+
+def exposures(desk: Desk) -> Displayed:
+    """Students whose visits and lectures are known, and why not for the others."""
+    return quality.exposures(desk)
 
 
 def lectures_by_school(desk: Desk) -> Released:

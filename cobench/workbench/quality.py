@@ -6,7 +6,7 @@ import pandas as pd
 
 from cobench.panel import ENTRY_GRADES
 from cobench.release import Released, release_aggregate, release_counts, release_table
-from cobench.show import Displayed, paragraph, say, table
+from cobench.show import Displayed, Labels, paragraph, say, table
 from cobench.workbench.desk import Desk
 
 LATE_DAYS = 14
@@ -149,51 +149,116 @@ def scales_released(desk: Desk) -> Released:
 
 
 def missing(desk: Desk) -> Displayed:
-    """Outcomes of the term by reason for which they are missing."""
-    outcomes = desk.stored("outcomes")
-    reason = outcomes["missing_reason"].where(outcomes["value"].isna())
-    counted = outcomes.assign(reason=reason.fillna("measured")).groupby(["measure", "reason"]).size()
-    wide = counted.unstack(fill_value=0)
-    long = wide.stack().rename("n").reset_index()
-    long = long[long["n"] > 0].reset_index(drop=True)
-    released = release_table(
-        long,
-        counts="n",
-        values=[],
-        counted=desk.counted("outcomes", ["measure", "reason"]),
-        min_cell=desk.min_cell,
-    )
-    return table(
-        released,
-        language=desk.language,
-        labels=desk.labels.add("reason", {key: _both(f"missing.{key}") for key in _REASONS}),
-        caption=desk.say("page.missing"),
-        columns=["measure", "reason", "n"],
-    )
+    """Outcomes of the term: of all students of the panel, how many have a value, and why the others have none."""
+    return missing_table(desk, list(desk.study.outcomes), desk.say("page.missing"))
 
 
 def baselines(desk: Desk) -> Displayed:
     """Students with a baseline of each outcome, and why the others have none."""
+    return missing_table(
+        desk,
+        [f"{outcome}@baseline" for outcome in desk.study.outcomes],
+        desk.say("page.baselines"),
+        note=desk.say("page.baselines_note", grades=", ".join(map(str, ENTRY_GRADES))),
+    )
+
+
+def exposures(desk: Desk) -> Displayed:
+    """Students whose exposure is known, and why that of the others isn't: never zero contacts."""
+    return missing_table(
+        desk,
+        list(desk.study.treatments),
+        desk.say("page.missing_exposure"),
+        note=desk.say("page.missing_exposure_note"),
+    )
+
+
+def missing_table(
+    desk: Desk, columns: list[str], caption: str, *, rows: pd.Series | None = None, note: str | None = None
+) -> Displayed:
+    """Students by column and reason for which a value is missing, with the number of students they are out of.
+
+    Parameters
+    ----------
+    columns : panel columns; those that the panel doesn't have are left out.
+    rows : mask of the panel's rows that the table is about; by default all.
+    """
+    released = missing_released(desk, columns, rows)
+    return table(
+        released,
+        language=desk.language,
+        labels=missing_labels(desk),
+        caption=caption,
+        columns=["outcome", "missing", "n", "n_students", "share"],
+        formats={"share": "percent1"},
+        note=note,
+    )
+
+
+def missing_released(desk: Desk, columns: list[str], rows: pd.Series | None = None) -> Released:
+    """``outcome, missing, n, n_students, share`` for :func:`missing_table`; all reasons of a column make its total."""
     panel = desk.derived("panel")
-    rows = []
-    for outcome in desk.study.outcomes:
-        reasons = panel[f"{outcome}@baseline:reason"].fillna("measured").value_counts()
-        rows += [(outcome, reason, n) for reason, n in reasons.items()]
-    frame = pd.DataFrame(rows, columns=["outcome", "reason", "n"]).sort_values(["outcome", "reason"])
-    released = release_table(
-        frame.reset_index(drop=True),
+    panel = panel if rows is None else panel[rows]
+    names = [name for name in columns if name in panel]
+    reasons = desk.derived("missing")
+    reasons = reasons[reasons["column"].isin(names)]
+    if rows is not None:
+        reasons = reasons[reasons["student"].isin(panel["student"])]
+    counted = reasons.groupby(["column", "reason"]).size()
+    listed = []
+    for name in names:
+        own = counted.loc[name] if name in counted.index.get_level_values(0) else pd.Series(dtype="int64")
+        listed.append((name, "measured", int(panel[name].notna().sum())))
+        listed += [(name, reason, int(n)) for reason, n in own.items()]
+    frame = pd.DataFrame(listed, columns=["outcome", "missing", "n"]).assign(n_students=len(panel))
+    frame = frame[frame["n"] > 0].reset_index(drop=True)
+    return release_table(
+        frame.assign(share=frame["n"] / frame["n_students"]),
         counts="n",
         values=[],
+        shares={"share": ("n", "n_students")},
         margins=[("outcome",)],
-        counted=desk.counted("baselines", ["outcome", "reason"]),
+        counted=desk.counted("missing", ["outcome", "missing"]) if rows is None else None,
+        min_cell=desk.min_cell,
+    )
+
+
+def missing_labels(desk: Desk) -> Labels:
+    """Labels of panel columns, baselines and treatments among them."""
+    named = {}
+    for each in (*desk.study.outcomes.values(), *desk.study.scales.values(), *desk.study.treatments.values()):
+        named[each.id] = {"zh": each.label.zh, "en": each.label.en}
+        named[f"{each.id}@baseline"] = {
+            "zh": f"{each.label.zh}（上学期）",
+            "en": f"{each.label.en}, last term",
+        }
+    return desk.labels.add("outcome", named)
+
+
+def items(desk: Desk) -> Displayed:
+    """Answers by questionnaire: given, or missing by reason, out of all answers asked for."""
+    responses = desk.stored("responses")
+    if not len(responses):
+        return paragraph(desk.say("page.no_answers"))
+    reason = responses["missing_reason"].where(responses["value"].isna()).fillna("measured")
+    counted = responses.assign(missing=reason).groupby(["instrument", "missing"]).size()
+    counted = counted.rename("n").reset_index()
+    asked = counted.groupby("instrument")["n"].transform("sum")
+    frame = counted.assign(n_asked=asked, share=counted["n"] / asked)
+    released = release_table(
+        frame,
+        counts="n",
+        values=[],
+        shares={"share": ("n", "n_asked")},
+        margins=[("instrument",)],
         min_cell=desk.min_cell,
     )
     return table(
         released,
         language=desk.language,
-        labels=desk.labels.add("reason", {key: _both(f"missing.{key}") for key in _REASONS}),
-        caption=desk.say("page.baselines"),
-        note=desk.say("page.baselines_note", grades=", ".join(map(str, ENTRY_GRADES))),
+        labels=missing_labels(desk).add("column", {"n_asked": _both("column.n_answers_asked")}),
+        caption=desk.say("page.items"),
+        formats={"share": "percent1"},
     )
 
 
@@ -223,9 +288,6 @@ def late_entries(desk: Desk) -> Displayed:
         columns=["mode", "n", "n_late", "share"],
         formats={"share": "percent"},
     )
-
-
-_REASONS = ("measured", "absent", "exempt", "deferred", "blank", "entry_grade", "not_measured")
 
 
 def _both(key: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ import pandas as pd
 from cobench.monitor.standards import chosen_standards
 from cobench.release import Released, release_table
 from cobench.show import Displayed, bullets, notice, paragraph, table
-from cobench.workbench import implementation
+from cobench.workbench import implementation, quality
 from cobench.workbench.desk import Desk
 
 NEVER_REACHED_MANY = 0.2
@@ -44,10 +44,10 @@ def against_district(desk: Desk, school: str) -> Displayed:
     reach = implementation.reach_released(desk, desk.derived("reach"), "school").frame
     lectures = implementation.lectures_by_school(desk).frame
     rows = []
-    for measure, frame, column in (
-        ("share_at_home", reach, "share_at_home"),
-        ("share_any", reach, "share_any"),
-        ("lecture_attendance", lectures, "share"),
+    for measure, frame, column, base in (
+        ("share_at_home", reach, "share_at_home", "n_with_log"),
+        ("share_any", reach, "share_any", "n_with_log"),
+        ("lecture_attendance", lectures, "share", "n_invited"),
     ):
         own = _own_row(frame, school)
         quarters = frame[column].quantile([0.25, 0.5, 0.75])
@@ -55,26 +55,30 @@ def against_district(desk: Desk, school: str) -> Displayed:
             {
                 "measure": desk.say(f"column.{measure}"),
                 "school_value": None if own is None else own[column],
+                "n_base": None if own is None else own[base],
                 "district_low": quarters[0.25],
                 "district_median": quarters[0.5],
                 "district_high": quarters[0.75],
+                "n_schools": int(frame[column].notna().sum()),
             }
         )
-    frame = pd.DataFrame(rows).astype({"school_value": "float64"})
-    own_students = implementation.reach_released(desk, desk.derived("reach"), "school").frame
-    n_own = _own_row(own_students, school)
-    released = release_table(
-        frame.assign(n=0 if n_own is None else n_own["n_students"]),
-        counts="n",
-        values=["school_value"],
-        min_cell=desk.min_cell,
-    )
+    # Released figures only: a hidden count or share of either table is missing here and counts as small.
+    frame = pd.DataFrame(rows).astype({"school_value": "float64", "n_base": "float64"})
+    released = release_table(frame, counts="n_base", values=["school_value"], min_cell=desk.min_cell)
     return table(
         released,
         language=desk.language,
         labels=desk.labels,
         caption=desk.say("page.against_district"),
-        columns=["measure", "school_value", "district_low", "district_median", "district_high"],
+        columns=[
+            "measure",
+            "school_value",
+            "n_base",
+            "district_low",
+            "district_median",
+            "district_high",
+            "n_schools",
+        ],  # fmt: skip
         formats=dict.fromkeys(
             ["school_value", "district_low", "district_median", "district_high"], "percent"
         ),
@@ -116,6 +120,13 @@ def classes_released(desk: Desk, school: str) -> Released:
 def lectures(desk: Desk, school: str) -> Displayed:
     """The school's lectures by topic."""
     return implementation.lectures(desk, school)
+
+
+def missing(desk: Desk, school: str) -> Displayed:
+    """The school's students: exposures and outcomes known, and why not for the others."""
+    own = desk.derived("panel")["school"] == school
+    columns = [*desk.study.treatments, *desk.study.outcomes]
+    return quality.missing_table(desk, columns, desk.say("page.missing_school"), rows=own)
 
 
 def value_added(desk: Desk) -> Displayed:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from small_study import number
 
 from cobench.ingest import parse
+from cobench.ingest.numbers import checksum_fits
 from cobench.ingest.parse import Parsed, Window
 
 AUTUMN = Window(date(2025, 7, 5), date(2026, 3, 1))

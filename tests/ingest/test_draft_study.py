@@ -1,0 +1,136 @@
+"""A study drafted from files: it can be read, marks every guess, guesses no direction, and holds no answer or name."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+import pytest
+from small_study import JUNIOR, KEY, PRIMARY, SURVEY, SURVEY_HEADER, TERM, lay_out, raw, response, write_xlsx
+
+from cobench import store
+from cobench.errors import RunError, StudyFileError
+from cobench.ingest.codebook import load_codebook
+from cobench.ingest.draft_study import draft_study, guesses
+from cobench.ingest.ingest import ingest_term
+from cobench.new_study import lay_out as new
+from cobench.run.check import check_term
+from cobench.study import load_study
+
+PEOPLE = ["赵一", "钱二宝", "孙三", "李四", "李·四", "周五", "吴六", "谢谢老师", "谈学习"]
+
+
+@pytest.fixture
+def files(tmp_path):
+    """The raw files of the small study, with enough questionnaires to see options."""
+    root = lay_out(tmp_path / "tiny")
+    answers = ["符合", "不符合", "一般，说不清"]
+    rows = [response(i, "四(1)班", "赵一", answers[i % 3], answers[(i + 1) % 3]) for i in range(1, 13)]
+    write_xlsx(raw(root, SURVEY), {"Sheet1": [SURVEY_HEADER, *rows]})
+    return root / "data" / "raw"
+
+
+@pytest.fixture
+def drafted(files, tmp_path):
+    new(tmp_path / "drafted", files)
+    return tmp_path / "drafted"
+
+
+def test_the_draft_is_a_study_that_can_be_read(drafted):
+    study = load_study(drafted)
+    tables = [source.table for source in study.sources]
+    assert sorted(set(tables)) == sorted(
+        ["schools", "students", "memberships", "contacts", "events", "attendance", "outcomes", "responses"]
+    )
+    assert [term.id for term in study.terms] == ["2024-2025-2", TERM]
+    patterns = {source.table: source.files for source in study.sources}
+    assert patterns["contacts"] == "data/raw/{term}/*/家访记录*.csv"
+    assert patterns["schools"] == "data/raw/{term}/学校名录.csv"
+    assert patterns["responses"] == "data/raw/{term}/*家长问卷*.xlsx"
+
+
+def test_spellings_labels_and_the_second_row_of_a_header_are_found(drafted):
+    by_table = {source.table: source for source in load_study(drafted).sources}
+    assert by_table["contacts"].levels["mode"] == {"入户": "at_home", "电话": "phone"}
+    assert by_table["outcomes"].measures == {"chinese": ("语文",), "math": ("数学",)}
+    assert by_table["students"].levels["boarding"] == {"否": False}
+    assert by_table["memberships"].school == "column" and by_table["contacts"].school == "folder"
+
+
+def test_every_guess_is_marked(files):
+    text = draft_study(files, "x").study_toml
+    guessed = re.compile(
+        r'^(start|landmark|exam|end|files|columns|school|"[^"]+" = |measures|event_kind|linkage)'
+    )
+    lines = [line for line in text.splitlines() if guessed.match(line)]
+    assert len(lines) > 25 and all("# confirm" in line for line in lines)
+
+
+def test_no_option_has_a_value_and_the_code_book_is_refused_until_it_has(drafted):
+    (path,) = (drafted / "codebooks").glob("*.toml")
+    book = tomllib.loads(path.read_text(encoding="utf-8"))
+    values = [value for options in book["options"].values() for value in options.values()]
+    assert len(values) == 3 and all(value != value for value in values)
+    assert "reverse" not in path.read_text(encoding="utf-8")
+    with pytest.raises(StudyFileError, match="no value yet"):
+        load_codebook(path)
+
+
+def test_questions_that_identify_are_known_and_free_text_stays_out(drafted):
+    (path,) = (drafted / "codebooks").glob("*.toml")
+    book = tomllib.loads(path.read_text(encoding="utf-8"))
+    assert book["identify"] == {"school": "1", "class": "2", "name": "3"}
+    assert [item.get("kind") for item in book["items"]] == [None, None, "text"]
+
+
+def test_no_person_and_no_answer_in_free_text_reaches_the_draft(drafted):
+    texts = [path.read_text(encoding="utf-8") for path in drafted.rglob("*.toml")]
+    assert not [name for name in PEOPLE for text in texts if name in text]
+    assert not any(re.search(r"[GJL]\d{17}|203\.0\.113", text) for text in texts)
+
+
+def test_check_lists_what_is_still_to_be_confirmed(drafted):
+    study = load_study(drafted)
+    with pytest.raises(RunError) as caught:
+        check_term(study, TERM)
+    assert "study.toml:" in caught.value.en and "codebooks/" in caught.value.en
+    n = len(guesses({path.name: path.read_text(encoding="utf-8") for path in drafted.rglob("*.toml")}))
+    assert caught.value.en.startswith(f"{n} guesses") and f"{n} 处" in caught.value.zh
+
+
+def test_a_confirmed_draft_ingests_the_files_that_it_was_drafted_from(files, drafted):
+    for path in drafted.rglob("*.toml"):
+        text = path.read_text(encoding="utf-8")
+        for value in range(1, text.count("= nan") + 1):
+            text = text.replace("= nan", f"= {value}", 1)
+        path.write_text(re.sub(r"\s+# confirm.*", "", text), encoding="utf-8")
+    (drafted / "data" / "raw").rmdir()
+    files.rename(drafted / "data" / "raw")
+    study = load_study(drafted)
+    result = ingest_term(study, TERM, key=KEY)
+    assert "unrecognised" not in set(result.files["kind"])
+    assert len(store.read_table(study, "contacts", [TERM])) == 5
+    assert len(store.read_table(study, "responses", [TERM])) == 24
+
+
+def test_files_that_nothing_can_be_made_of_are_named_with_a_reason(files):
+    (files / TERM / PRIMARY / "总结.docx").write_bytes(b"PK\x03\x04 no workbook")
+    write_xlsx(files / TERM / JUNIOR / "菜单.xlsx", {"a": [["星期", "菜"], ["一", "鱼"]]})
+    draft = draft_study(files, "x")
+    assert [file for file, _ in draft.unknown] == [
+        f"{TERM}/{PRIMARY}/总结.docx",
+        f"{TERM}/{JUNIOR}/菜单.xlsx",
+    ]
+    assert "菜单.xlsx" in draft.study_toml.rsplit("# Not drafted", 1)[1]
+
+
+def test_a_folder_without_any_known_file_is_refused_and_nothing_is_made(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(StudyFileError, match="could be recognised"):
+        new(tmp_path / "drafted", tmp_path / "empty")
+    assert not (tmp_path / "drafted").exists()
+
+
+def test_the_files_are_neither_changed_nor_copied(files, drafted):
+    assert not list((drafted / "data" / "raw").rglob("*.xlsx"))
+    assert raw(files.parent.parent, SURVEY).exists()
