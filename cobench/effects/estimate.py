@@ -41,7 +41,6 @@ from cobench.effects.sample import (
 from cobench.effects.weighting import fit_ipw
 from cobench.errors import NotEstimableError
 
-
 BY_METHOD = ["contrast", "method", "ess", *BALANCE]
 
 
