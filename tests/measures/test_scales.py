@@ -234,3 +234,34 @@ def test_alpha_of_the_bfi_scales_is_the_published_one_to_four_decimals(bfi, lett
 def test_an_item_left_unreversed_ruins_alpha(bfi):
     items = tuple(f"A{number}" for number in range(1, 6))
     assert reliability(bfi, _scale(items), _ranges(items, 1, 6)).loc[0, "alpha"] < 0.5
+
+
+@pytest.mark.parametrize(
+    ("reasons", "said"),
+    [
+        (["blank", "blank", "blank"], "blank"),
+        (["skipped", "skipped", "skipped"], "skipped"),
+        (["dont_know", "blank", "dont_know"], "too_few_answers"),
+    ],
+)
+def test_a_score_that_is_missing_says_why(reasons, said):
+    rows = [
+        {
+            "instrument": "parents",
+            "version": "1",
+            "term": "t",
+            "student": "s",
+            "item": item,
+            "value": None,
+            "missing_reason": reason,
+        }
+        for item, reason in zip(("a", "b", "c"), reasons, strict=True)
+    ]
+    responses = conform("responses", pd.DataFrame(rows))
+    scale = Scale(label=Text("x", "x"), instrument="parents", items=("a", "b", "c"), id="x")
+    scored = score_scale(responses, scale, {name: (1, 5) for name in "abc"})
+    assert scored["score"].isna().all() and scored["missing_reason"].tolist() == [said]
+    full = score_scale(
+        responses.assign(value=3.0, missing_reason=None), scale, {name: (1, 5) for name in "abc"}
+    )
+    assert full["missing_reason"].isna().all()
