@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from cobench.ingest.batches import Batch
 from cobench.ingest.columns import factor
+from cobench.ingest.free_text import Names, in_file_name
 from cobench.ingest.linkage import MATCH_REPORT, MATCH_TRAITS
 from cobench.ingest.quarantine import Conservation, Tidy, hint
 from cobench.store import finish_private, stage_private
@@ -91,6 +92,16 @@ def rule_frame(outcome: Outcome, term_id: str) -> pd.DataFrame:
     return counted.assign(
         term=term_id, hint_zh=[each.zh for each in hints], hint_en=[each.en for each in hints]
     )[RULES]
+
+
+def without_names(frame: pd.DataFrame, names: Names) -> pd.DataFrame:
+    """A frame whose file names (``file``, ``how_read``) hold no name of the roster."""
+    told = {
+        name: [in_file_name(each, names) for each in frame[name]]
+        for name in ("file", "how_read")
+        if name in frame
+    }
+    return frame.assign(**told)
 
 
 def link_frame(outcome: Outcome) -> pd.DataFrame:
