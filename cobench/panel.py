@@ -315,7 +315,8 @@ def _without_earlier_log(
     known = pd.MultiIndex.from_frame(first[keys].astype("object")).isin(
         pd.MultiIndex.from_frame(arrived.astype("object"))
     )
-    return pd.Index(seats.loc[place.isin(place[first.index][~known]), "student"].unique())
+    silent = place[~place.duplicated()][~known]
+    return pd.Index(seats.loc[place.isin(silent), "student"].unique())
 
 
 def _first_level(treatment: Treatment, rows: pd.DataFrame) -> pd.Series:

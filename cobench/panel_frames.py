@@ -53,10 +53,13 @@ def read_panel_frames(study: Study, term: Term) -> tuple[dict[str, pd.DataFrame]
         frames[name] = frame[frame["student"] >= 0] if (frame["student"] < 0).any() else frame
     silent = frames.pop("silent")
     if len(silent):
-        frames["enrolments"] = pd.concat([frames["enrolments"].astype("object"), silent.astype("object")])
-        frames["enrolments"] = (
-            frames["enrolments"].astype({"student": "int64", "grade": "Int64"}).infer_objects()
+        both = pd.concat(
+            [each.astype("object") for each in (frames["enrolments"], silent)], ignore_index=True
         )
+        kinds = TABLES["enrolments"].columns
+        types = {name: "category" if kinds[name] == "text" else DTYPES[kinds[name]] for name in kinds}
+        types["student"] = "int64"
+        frames["enrolments"] = both.astype(types)
     for name in ("events", "logs"):
         frames[name] = _frame(name, store.read_codes(study, name, until))
     return frames, names

@@ -260,9 +260,9 @@ def _make_part(making: Making, table: str) -> None:
         return
     making.earlier.asked = False
     records, files = _read(making, raws)
+    kept = tuple(sorted(_cells_name(making, each.raw) for each in files))
     outcome = _tidied(making, table, records, files)
     if outcome is not None:
-        kept = tuple(sorted(_cells_name(making, each.raw) for each in files))
         _finish(making, table, plain, outcome, kept)
 
 
@@ -368,6 +368,8 @@ def _tidied(making: Making, table: str, records: list[FileRecord], files: list[F
         return None
     homes = {} if table == "schools" else _schools_of_files(making, files)
     made = _batches(files, homes, making.codebooks)
+    # The batches hold the cells now; a district's files needn't be in memory twice.
+    files.clear()
     for batch in made:
         making.problems.extend(batches.unknown_levels(batch))
         if batch.codebook is not None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
 from cobench import store
 from cobench.ingest import delivery
@@ -97,14 +98,33 @@ def ingest_terms(
         return []
     with writing(study.root):
         store.finish_private(study)
+        progress = _Overall(study, stale, on_progress)
         if jobs > 1 and len(stale) > 1 and _weight(study, stale) > _WORTH_PROCESSES:
-            _in_processes(study, stale, key, jobs, on_progress)
+            _in_processes(study, stale, key, jobs, progress)
         for each in terms:
             if not delivery.is_current(study, each, key, hashes):
-                ingest_term(study, each.id, key=key, on_progress=on_progress)
+                ingest_term(study, each.id, key=key, on_progress=progress)
+                progress.finish(each.id)
                 stale.append(each.id)
         hashes.save()
     return [each.id for each in terms if each.id in stale]
+
+
+class _Overall:
+    """Files done of all terms together, so that the time left can be told."""
+
+    def __init__(self, study: Study, terms: Sequence[str], on_progress: Progress) -> None:
+        folder = study.root / "data" / "raw"
+        self._files = {each: sum(path.is_file() for path in (folder / each).rglob("*")) for each in terms}
+        self._done, self._on_progress = 0, on_progress
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        self._on_progress(step, self._done + done, self._done + max(sum(self._files.values()), total))
+
+    def finish(self, term_id: str) -> None:
+        """Count the files of a term as done."""
+        self._done += self._files.pop(term_id, 0)
+        self._on_progress("ingest", self._done, self._done + sum(self._files.values()))
 
 
 def _weight(study: Study, terms: list[str]) -> float:
@@ -115,23 +135,32 @@ def _weight(study: Study, terms: list[str]) -> float:
     return sum(path.stat().st_size * (10 if path.suffix.lower() == ".xlsx" else 1) for path in paths)
 
 
-def _in_processes(study: Study, terms: list[str], key: bytes, jobs: int, on_progress: Progress) -> None:
-    """Make deliveries side by side and commit them in order, up to the first that looked at earlier ones."""
-    spawned = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(terms)), mp_context=spawned) as pool:
-        waiting = [pool.submit(_make_apart, study.root, each, key) for each in terms]
-        for number, (each, future) in enumerate(zip(terms, waiting, strict=True)):
-            on_progress("ingest", number, len(terms))
-            made = future.result()
-            if not any(part.asked for part in made.parts.values()):
-                store.commit(study, {each: made})
-    on_progress("ingest", len(terms), len(terms))
+def _in_processes(study: Study, terms: list[str], key: bytes, jobs: int, progress: _Overall) -> None:
+    """Make deliveries side by side, one of them in this process, and commit those that looked at no earlier one."""
+    waiting, made = list(terms), {}
+    running: dict[str, Future] = {}
+    with ProcessPoolExecutor(jobs - 1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        while waiting or running:
+            while waiting and len(running) < jobs - 1:
+                term_id = waiting.pop(0)
+                running[term_id] = pool.submit(_make_apart, study.root, term_id, key)
+            if waiting:
+                term_id = waiting.pop(0)
+                made[term_id] = _make_apart(study.root, term_id, key)
+                progress.finish(term_id)
+            for term_id, future in list(running.items()):
+                if not waiting or future.done():
+                    made[term_id] = running.pop(term_id).result()
+                    progress.finish(term_id)
+    alone = [each for each in terms if not any(part.asked for part in made[each].parts.values())]
+    store.commit(study, {each: made[each] for each in alone})
 
 
 def _make_apart(root: Path, term_id: str, key: bytes) -> store.Delivery:
     """Runs in a process of its own, while the caller holds the lock."""
     study = load_study(root)
     made, _ = delivery.make(study, study.term(term_id), key, FileHashes(study), silent)
+    pa.default_memory_pool().release_unused()
     return made
 
 
