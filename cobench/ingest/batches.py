@@ -12,6 +12,7 @@ import pandas as pd
 from cobench.errors import CobenchError, IngestError, StudyFileError, UnknownLevelError
 from cobench.ingest import columns, fast_csv, headers, questionnaires, resent
 from cobench.ingest.codebook import Codebook
+from cobench.ingest.free_text import masked_labels
 from cobench.ingest.headers import Located, Wanted
 from cobench.ingest.readers import read_bytes, read_cells
 from cobench.ingest.text import clean_text
@@ -46,7 +47,7 @@ _SYSTEM_FILES = ("thumbs.db", "desktop.ini")
 
 @dataclass(frozen=True)
 class RawFile:
-    """A file of a delivery; ``label`` is its path relative to the study, ``source`` None if none matches."""
+    """A file of a delivery; ``label`` is its path relative to the study without numbers of persons, ``source`` None if none matches."""
 
     path: Path
     label: str
@@ -117,9 +118,10 @@ def find_files(study: Study, term: Term, hash_of: Callable[[Path], str] = file_h
     paths = sorted(
         {path for path in (*folder.rglob("*"), *sources) if path.is_file() and not _is_hidden(path)}
     )
+    labels = masked_labels(path.relative_to(study.root).as_posix() for path in paths)
     raws = [
-        RawFile(path, path.relative_to(study.root).as_posix(), sources.get(path), hash_of(path))
-        for path in paths
+        RawFile(path, label, sources.get(path), hash_of(path))
+        for path, label in zip(paths, labels, strict=True)
     ]
     return resent.adopted(study, term, raws)
 

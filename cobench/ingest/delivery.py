@@ -14,8 +14,9 @@ from cobench.errors import CobenchError
 from cobench.ingest import batches, cells, problems, questionnaires, report, resent
 from cobench.ingest.batches import Batch, FileCells, RawFile
 from cobench.ingest.codebook import Codebook, term_codebooks
-from cobench.ingest.columns import stack_frames
+from cobench.ingest.columns import factor, stack_frames
 from cobench.ingest.context import Context, school_codes
+from cobench.ingest.free_text import Names
 from cobench.ingest.hashes import FileHashes, digest, ingest_code
 from cobench.ingest.identities import identities_place, key_id, read_roster, stage_identities
 from cobench.ingest.panel_source import ingest_panel
@@ -83,6 +84,16 @@ class Making:
     @cached_property
     def persons(self) -> Persons:
         return load_persons(self.study, self.key)
+
+    def names(self, outcome: Outcome | None = None) -> Names:
+        """Names of the roster, as far as it is known; ``outcome`` may be the one that makes it."""
+        if outcome is not None and outcome.roster is not None:
+            return Names(factor(outcome.roster["name"])[1])
+        return self._names if "students" in self.parts else Names([])
+
+    @cached_property
+    def _names(self) -> Names:
+        return Names(factor(self.roster["name"])[1])
 
     @cached_property
     def schools(self) -> pd.DataFrame:
@@ -244,14 +255,14 @@ def _make_part(making: Making, table: str) -> None:
 
 def _finish(making: Making, part: str, key: str, outcome: Outcome, kept: tuple[str, ...] = ()) -> None:
     """Write what a part holds."""
-    term = making.term.id
+    term, names = making.term.id, making.names(outcome)
     codes = making.codes if "schools" in making.parts else {}
     frames = {
         **outcome.tables,
-        "ingest_files": report.file_frame(outcome, term),
-        "ingest_rules": report.rule_frame(outcome, term),
+        "ingest_files": report.without_names(report.file_frame(outcome, term), names),
+        "ingest_rules": report.without_names(report.rule_frame(outcome, term), names),
         "ingest_links": report.link_frame(outcome),
-        "ingest_recodes": report.recode_frame(outcome, term),
+        "ingest_recodes": report.without_names(report.recode_frame(outcome, term), names),
         "ingest_schools": report.school_frame(outcome, term, codes),
         "ingest_link_traits": report.trait_frame(outcome),
     }
@@ -449,5 +460,5 @@ def _quarantine(making: Making) -> str:
     if held:
         kept = store.read_table(making.study, "ingest_files", deliveries=[making.term.id], parts=held)
         before = report.read_quarantine(making.study, making.term.id)
-        frames.append(before[before["file"].isin(set(kept["file"]))])
+        frames.append(before[report.without_names(before, making.names())["file"].isin(set(kept["file"]))])
     return report.stage_quarantine(making.study, place, frames)

@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Protocol
 
-from cobench.ingest.numbers import identifying_numbers
+from cobench.ingest.numbers import certain_numbers, identifying_numbers
 from cobench.ingest.text import clean_text, name_key
 
 MASK = "＊"
@@ -89,6 +89,23 @@ def redact(text: str, names: Collection[Finder] = ()) -> tuple[str, bool]:
     for each in names:
         places += each.places(text)
     return (_masked(text, places), True) if places else (text, False)
+
+
+def masked_labels(labels: Iterable[str]) -> list[str]:
+    """File names without numbers of persons; those that become alike are told apart by ~2, ~3 ..."""
+    masked = [_masked(each, list(certain_numbers(each))) for each in labels]
+    seen: dict[str, int] = {}
+    told = []
+    for each in masked:
+        seen[each] = seen.get(each, 0) + 1
+        told.append(each if seen[each] == 1 else f"{each}~{seen[each]}")
+    return told
+
+
+def in_file_name(label: str, names: Names) -> str:
+    """The path of a file without names of the roster in its last part; folders are schools."""
+    folder, slash, name = label.rpartition("/")
+    return folder + slash + _masked(name, names.places(name))
 
 
 @cache

@@ -20,6 +20,16 @@ _FOOTER = re.compile(
 )
 _BRACKETED = re.compile(r"\([^()]*\)$")
 _NUMBERISH = re.compile(r"\d{5,}")
+# What sheets are called, and what headers end in; anything else in these places may be somebody's name.
+_SHEET_WORDS = re.compile(
+    "(?:工作表|汇总|名册|学籍|名单|学生|重点|家访|记录|活动|家长|学校|签到|成绩|考勤|质量监测|问卷|数据|导出|说明|填表|答案|原始|"
+    "学年|学期|年级|初中|小学|幼儿园|上册|下册|语文|数学|英语|讲座|会议|第|[一二三四五六七八九十]|[上下]|[初高小中大]|[年月日周]|"
+    "[班级表页号]|[0-9]{1,4}|[Ss]heet|[Dd]ata|[Tt]able|[\\W_])*"
+)
+_HEADER_WORDS = re.compile(
+    "^.{0,6}(?:姓名|名字|名称|学号|籍号|序号|编号|代码|班级|年级|学段|学校|日期|时间|性别|年月|类型|类别|方式|状态|成绩|语文|数学|英语|"
+    "备注|内容|反馈|跟进|电话|职务|角色|住宿|场次|主题|依据|时长|次数|人数|教师|意见|说明|简称)$"
+)
 
 
 @dataclass(frozen=True)
@@ -104,7 +114,14 @@ def place(label: str, sheet: str) -> tuple[str, str]:
     """File and sheet as messages name them, in English and Chinese."""
     if not sheet:
         return label, label
+    sheet = shown_sheet(sheet)
     return f"{label}, sheet {sheet}", f"{label} 工作表「{sheet}」"
+
+
+def shown_sheet(name: str) -> str:
+    """A sheet's name where it is made of words that sheets are called by; else "…": it may be called after a child."""
+    plain = clean_text(name)
+    return plain if _SHEET_WORDS.fullmatch(plain) and not _NUMBERISH.search(plain) else "…"
 
 
 def is_notes(sheet: Sheet, wanted: Wanted) -> bool:
@@ -251,7 +268,7 @@ def _cleaned(column: np.ndarray) -> np.ndarray:
 
 def shown_header(sheet: Sheet, column: int, first: int, last: int) -> str:
     """The header of a column as messages show it."""
-    shown = [clean_text(sheet.text[row, column]) for row in (last, first)]
+    shown = [_without_brackets(clean_text(sheet.text[row, column])) for row in (last, first)]
     return next((text for text in shown if text), column_letter(column))
 
 
@@ -267,7 +284,12 @@ def _missing(
             "add the header, or the school's wording to columns in study.toml",
             zh=f"{zh}：前 {HEADER_DEPTH} 行中找不到表头；查找了 {tried}；请补上表头，或将该校的写法加入 study.toml 的 columns",
         )
-    found = [key if len(key) <= 20 and not _NUMBERISH.search(key) else "…" for key in header if key]
+    known = {header_key(alias) for aliases in wanted.aliases.values() for alias in aliases}
+    found = [
+        key if key in known or _HEADER_WORDS.search(key) and not _NUMBERISH.search(key) else "…"
+        for key in map(_without_brackets, header)
+        if key
+    ]
     listed = ", ".join(found[:40])
     return MissingColumnError(
         en=f"{en}: missing column {tried}; headers found: {listed}; mend the header, or add the school's "

@@ -144,7 +144,8 @@ def _in_processes(study: Study, terms: list[str], key: bytes, jobs: int, progres
     with ProcessPoolExecutor(jobs - 1, mp_context=multiprocessing.get_context("spawn")) as pool:
         while waiting or running:
             while waiting and len(running) < jobs - 1:
-                running[waiting[0]] = pool.submit(_make_apart, study.root, waiting.pop(0), key)
+                term_id = waiting.pop(0)
+                running[term_id] = pool.submit(_make_apart, study.root, term_id, key)
             if waiting:
                 term_id = waiting.pop(0)
                 made[term_id] = _make_apart(study.root, term_id, key)

@@ -27,6 +27,7 @@ _PROVINCES = frozenset(
     [11, 12, 13, 14, 15, 21, 22, 23, 31, 32, 33, 34, 35, 36, 37, 41, 42, 43, 44, 45, 46, 50, 51, 52, 53, 54]
     + [61, 62, 63, 64, 65, 71, 81, 82, 83, 91]
 )
+_FIFTEEN = re.compile(r"(?<![0-9])[0-9]{15}(?![0-9])")
 # A spreadsheet keeps 15 significant digits, so a number that went through one ends in zeros.
 ROUNDED = "000"
 
@@ -50,6 +51,23 @@ def has_birth_date(digits: str) -> bool:
 def is_old_identity_number(digits: str) -> bool:
     """Whether 15 digits are an identity number as issued until 1999: a province, then a date of birth in 19xx."""
     return int(digits[:2]) in _PROVINCES and _is_date(f"19{digits[6:8]}", digits[8:10], digits[10:12])
+
+
+def certain_numbers(text: str) -> Iterator[tuple[int, int]]:
+    """Start and end of identity numbers, student numbers and mobile phones: what a file's name should not hold.
+
+    Unlike :func:`identifying_numbers` it leaves other runs of digits alone, such as the number of a 问卷星 form.
+    """
+    digits = ascii_digits(text)
+    for pattern in (SCHOOL_NUMBER, MOBILE):
+        for match in pattern.finditer(digits):
+            yield match.span()
+    for match in SPACED_18.finditer(digits):
+        if checksum_fits(re.sub("[^0-9Xx]", "", match[1])):
+            yield match.span(1)
+    for match in _FIFTEEN.finditer(digits):
+        if is_old_identity_number(match[0]):
+            yield match.span()
 
 
 def ascii_digits(text: str) -> str:

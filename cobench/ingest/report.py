@@ -14,6 +14,7 @@ from cobench.errors import StageMissingError
 from cobench.ingest import questionnaires
 from cobench.ingest.batches import Batch, RawFile, school_in
 from cobench.ingest.columns import constant, factor, or_else, recode
+from cobench.ingest.free_text import Names, in_file_name
 from cobench.ingest.linkage import MATCH_REPORT, MATCH_TRAITS
 from cobench.ingest.quarantine import QUARANTINE, Conservation, Tidy, hint
 from cobench.store import finish_private, stage_private
@@ -153,6 +154,16 @@ def _one_home(batch: Batch, schools: pd.Series) -> dict[str, str]:
     pairs = pd.DataFrame({"file": batch.cells["file"], "school": schools}).astype("object").drop_duplicates()
     once = pairs[~pairs.duplicated("file", keep=False) & (pairs["school"] != "")]
     return dict(zip(once["file"], once["school"], strict=True))
+
+
+def without_names(frame: pd.DataFrame, names: Names) -> pd.DataFrame:
+    """A frame whose file names (``file``, ``how_read``) hold no name of the roster."""
+    told = {
+        name: [in_file_name(each, names) for each in frame[name]]
+        for name in ("file", "how_read")
+        if name in frame
+    }
+    return frame.assign(**told)
 
 
 def link_frame(outcome: Outcome) -> pd.DataFrame:

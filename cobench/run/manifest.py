@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import cobench
+from cobench.ingest.free_text import Names, in_file_name, masked_labels
+from cobench.ingest.identities import load_names
 from cobench.run.execute import Outcome
 from cobench.run.plan import Report
 from cobench.study import Study
@@ -52,8 +54,10 @@ def raw_files(study: Study, term_id: str) -> list[Path]:
 
 
 def input_hashes(study: Study, term_id: str) -> dict[str, str]:
-    """SHA-256 of every raw file used, by its path in the study."""
-    return {relative(path, study.root): file_hash(path) for path in raw_files(study, term_id)}
+    """SHA-256 of every raw file used, by its path in the study without names and numbers of persons."""
+    paths, names = raw_files(study, term_id), Names(load_names(study))
+    shown = masked_labels(in_file_name(relative(path, study.root), names) for path in paths)
+    return {name: file_hash(path) for name, path in zip(shown, paths, strict=True)}
 
 
 def settings_hashes(study: Study) -> dict[str, str]:
