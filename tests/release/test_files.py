@@ -25,6 +25,15 @@ def write_xlsx(path, cell):
     book.save(path)
 
 
+def test_numbers_of_neighbouring_cells_are_no_phone(tmp_path):
+    from openpyxl import Workbook
+
+    book = Workbook()
+    book.active.append([138, 12345, 678])
+    book.save(tmp_path / "a.xlsx")
+    assert kinds(tmp_path / "a.xlsx") == set()
+
+
 @pytest.mark.parametrize("name", ["a.csv", "a.json", "a.log", "a.ipynb"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
 def test_a_name_is_found_in_text_files_of_any_encoding(tmp_path, name, encoding):
