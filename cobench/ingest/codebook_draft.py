@@ -50,7 +50,7 @@ def draft_codebook(found: Inspection, instrument: str = "") -> str:
             zh=f"{found.label}：不是问卷，无法生成编码表；请指明平台（普通表格用 --platform table）",
         )
     reading = readings[0]
-    identify, items = _identify(reading), []
+    identify, items = identifying(reading), []
     taken = set(identify.values())
     for question in reading.questions:
         if question.header not in taken and question.kind != "empty":
@@ -79,7 +79,7 @@ def draft_codebook(found: Inspection, instrument: str = "") -> str:
     return "\n".join(parts) + "\n"
 
 
-def _identify(reading: Reading) -> dict[str, str]:
+def identifying(reading: Reading) -> dict[str, str]:
     found = {}
     for name, words in _IDENTIFY.items():
         fitting = [

@@ -12,12 +12,13 @@ from pathlib import Path
 import pandas as pd
 
 from cobench.errors import CobenchError, StudyFileError
-from cobench.ingest import draft_codebook as books
-from cobench.ingest.draft_codebook import CONFIRM
+from cobench.ingest.codebook_draft import MARK as CONFIRM
+from cobench.ingest.codebook_draft import draft_codebook, identifying
 from cobench.ingest.draft_words import ALSO, LABELS, MEASURES, NOT_MEASURES, REQUIRED, SCHOOL_HEADERS
 from cobench.ingest.headers import Located, Wanted, locate
+from cobench.ingest.inspection import Inspection, inspect_file
 from cobench.ingest.parse import parse_mark
-from cobench.ingest.readers import Sheet, read_cells
+from cobench.ingest.readers import Sheet
 from cobench.ingest.resent import bare_name
 from cobench.ingest.text import clean_text, header_key
 
@@ -50,6 +51,7 @@ class _Kind:
     measures: dict[str, None] = field(default_factory=dict)
     instrument: str = ""
     linkage: str = "none"
+    platform: str = ""
 
 
 def draft_study(folder: Path, study_id: str) -> Draft:
@@ -71,11 +73,14 @@ def draft_study(folder: Path, study_id: str) -> Draft:
     for path in paths:
         label = path.relative_to(folder).as_posix()
         try:
-            sheets = [sheet for sheet in read_cells(path, label) if not sheet.hidden and sheet.n_rows]
+            found = inspect_file(path)
+            sheets = [reading.sheet for reading in found.readings]
         except CobenchError as error:
             unknown.append((label, error.en))
             continue
-        if not any([_take(sheet, path, folder, kinds, codebooks) for sheet in sheets]):
+        if any(reading.layout is not None for reading in found.readings):
+            _take_questionnaire(found, path, folder, kinds, codebooks)
+        elif not any([_take(sheet, path, folder, kinds) for sheet in sheets]):
             unknown.append((label, "no known kind of table"))
     if not kinds:
         raise StudyFileError(
@@ -90,19 +95,35 @@ def draft_study(folder: Path, study_id: str) -> Draft:
     return Draft(_study_text(study_id, terms, list(kinds.values()), unknown), codebooks, tuple(unknown))
 
 
-def _take(sheet: Sheet, path: Path, folder: Path, kinds: dict, codebooks: dict[str, str]) -> bool:
+def _take_questionnaire(
+    found: Inspection, path: Path, folder: Path, kinds: dict, codebooks: dict[str, str]
+) -> None:
+    """Add a questionnaire to the kind that its title tells, and draft the code book of a new one."""
+    reading = next(each for each in found.readings if each.layout is not None)
+    title = _questionnaire_title(path.stem)
+    kind = kinds.setdefault(("responses", title), _Kind("responses", title, bool(_inside(path, folder))))
+    if not kind.instrument:
+        kind.platform = reading.layout.platform
+        kind.instrument = f"{_respondent_of(title)}s_{sum(key[0] == 'responses' for key in kinds)}"
+        codebooks[f"{kind.instrument}.toml"] = draft_codebook(found, kind.instrument)
+        told = identifying(reading)
+        kind.linkage = "student" if "name" in told else "class" if "class" in told else "none"
+    _note(kind, path)
+
+
+def _respondent_of(title: str) -> str:
+    """Who answered, from the title: a guess."""
+    return "teacher" if "教师" in title or "老师" in title else "student" if "学生" in title else "parent"
+
+
+def _inside(path: Path, folder: Path) -> list[str]:
+    """Folders between that of the term and the file."""
+    return [part for part in path.relative_to(folder).parts[:-1] if not _TERM.fullmatch(part)]
+
+
+def _take(sheet: Sheet, path: Path, folder: Path, kinds: dict) -> bool:
     """Add a sheet to the kind that it looks like; False where it looks like none."""
-    inside = [part for part in path.relative_to(folder).parts[:-1] if not _TERM.fullmatch(part)]
-    if books.header_row(sheet) is not None:
-        title = _questionnaire_title(path.stem)
-        kind = kinds.setdefault(("responses", title), _Kind("responses", title, bool(inside)))
-        if not kind.instrument:
-            kind.instrument = f"{books.respondent_of(title)}s_{sum(k[0] == 'responses' for k in kinds)}"
-            text, identify = books.draft_codebook(sheet, kind.instrument, title)
-            codebooks[f"{kind.instrument}.toml"] = text
-            kind.linkage = "student" if "name" in identify else "class" if "class" in identify else "none"
-        _note(kind, path)
-        return True
+    inside = _inside(path, folder)
     best = _best_table(sheet, path.name)
     if best is None:
         return False
@@ -208,7 +229,7 @@ def _study_text(study_id: str, terms: list[str], kinds: list[_Kind], unknown: li
                 f"[instruments.{kind.instrument}]",
                 f'codebook = "codebooks/{kind.instrument}.toml"',
                 f'linkage = "{kind.linkage}"  {CONFIRM}: student, class, school or none',
-                f'respondent = "{books.respondent_of(kind.title)}"  {CONFIRM}',
+                f'respondent = "{_respondent_of(kind.title)}"  {CONFIRM}',
             ]
     categories = dict.fromkeys(
         _value("category", label) for kind in kinds for label in kind.labels.get("category", ()) if label
@@ -261,7 +282,7 @@ def _source_lines(kind: _Kind, prefix: str) -> list[str]:
         f"files = {_quoted(f'data/raw/{{term}}/{folder}{before}{kind.title}{star}{suffix}')}  {CONFIRM}",
     ]
     if kind.table == "responses":
-        return [*lines, 'platform = "wenjuanxing"', f"instrument = {_quoted(kind.instrument)}"]
+        return [*lines, f"platform = {_quoted(kind.platform)}", f"instrument = {_quoted(kind.instrument)}"]
     if kind.table != "schools":
         how = "folder" if kind.in_folder else "column" if "school" in kind.headers else "file"
         lines.append(f'school = "{how}"  {CONFIRM}: how the school of a row is known')

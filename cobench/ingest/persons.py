@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from cobench.ingest.aliases import first_numbers, read_aliases
-from cobench.ingest.batches import FileCells
 from cobench.ingest.columns import factor, recode
 from cobench.ingest.identities import pseudonyms
 from cobench.ingest.withdrawn import Withdrawn, load_withdrawn
 from cobench.study import Study
+
+if TYPE_CHECKING:
+    from cobench.ingest.batches import FileCells
 
 
 @dataclass(frozen=True)

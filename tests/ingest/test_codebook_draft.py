@@ -6,6 +6,7 @@ import re
 import tomllib
 
 import pytest
+from confirmed import confirm
 from questionnaire import read
 from test_inspection import PLATFORM_FILES, files
 
@@ -14,26 +15,6 @@ from cobench.ingest import questionnaires
 from cobench.ingest.codebook import load_codebook
 from cobench.ingest.codebook_draft import draft_codebook
 from cobench.ingest.inspection import inspect_file
-
-
-def confirm(text: str) -> str:
-    """What a person does to a draft, without thinking: values in the order listed, marks away."""
-    lines, value = [], 0
-    for line in text.splitlines():
-        if line.startswith("["):
-            value = 0
-        if line.endswith("ascending, descending or unordered"):
-            line = line.replace('"?"', '"unordered"')
-        elif re.search(r'= "\?"  # \d+$', line):
-            value += 1
-            line = line.replace('"?"', str(value))
-        line = (
-            line.replace('instrument = "?"', 'instrument = "home"')
-            .replace('respondent = "?"', 'respondent = "parent"')
-            .replace('en = "?"', 'en = "x"')
-        )
-        lines.append(re.sub(r"\s*# confirm.*", "", line))
-    return "\n".join(lines)
 
 
 @pytest.mark.parametrize("which", PLATFORM_FILES)
