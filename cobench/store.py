@@ -69,10 +69,8 @@ class Delivery:
         By name.
     private : dict
         Staged names of its private files by their place below ``private/``.
-    earlier : str
-        Hash of what earlier deliveries held, where a part looked at it.
-    key_id : str
-        Which pseudonym key it was made with.
+    earlier, key_id : str
+        Hash of what earlier deliveries held, where a part looked at it; the pseudonym key it was made with.
     """
 
     key: str = ""

@@ -43,9 +43,9 @@ BROKEN = f"""
 from pathlib import Path
 import pandas as pd
 known = pd.concat(map(pd.read_parquet, Path(desk.study.root, "private", "identities").glob("*.parquet")))
-child = known[known["name"] == "{CHILD[:2]}" + "{CHILD[2:]}"]
-print(child.to_string())
-raise ValueError(child.to_string())
+name = ", ".join(known.loc[known["name"] == "{CHILD[:2]}" + "{CHILD[2:]}", "name"])
+print(name)
+raise ValueError(name)
 """
 
 
@@ -232,7 +232,7 @@ def leaks(folder: Path) -> dict[str, set[str]]:
 @pytest.fixture(scope="module")
 def term(tmp_path_factory):
     folder = tmp_path_factory.mktemp("canaries") / "demo"
-    lay_out_small_district(folder, n_schools=2, n_students=240)
+    lay_out_small_district(folder, n_schools=4, n_students=700)
     plant(folder)
     notebook = nbformat.read(folder / "notebooks" / "00_summary.ipynb", 4)
     notebook.metadata["cobench"] |= {"order": 99, "title": {"zh": "坏报告", "en": "Broken"}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -16,6 +16,7 @@ from cobench.ingest.batches import Batch, FileCells, RawFile
 from cobench.ingest.codebook import Codebook, term_codebooks
 from cobench.ingest.columns import factor, stack_frames
 from cobench.ingest.context import Context, school_codes
+from cobench.ingest.earlier import Earlier
 from cobench.ingest.free_text import Names
 from cobench.ingest.hashes import FileHashes, digest, ingest_code
 from cobench.ingest.identities import identities_place, key_id, read_roster, stage_identities
@@ -28,7 +29,7 @@ from cobench.ingest.tidy_events import tidy_attendance, tidy_events
 from cobench.ingest.tidy_people import tidy_memberships, tidy_roster, tidy_schools
 from cobench.ingest.tidy_results import tidy_outcomes, tidy_responses
 from cobench.study import Source, Study, Term
-from cobench.tables import TABLES, empty
+from cobench.tables import empty
 
 Progress = Callable[[str, int, int], None]
 # In this order: each part may look at what those before it hold.
@@ -124,36 +125,6 @@ class Making:
         if part in self.new:
             return self.new[part].tables.get(name, empty(name))
         return store.read_table(self.study, name, deliveries=[self.term.id], parts=[part])
-
-
-class Earlier(Mapping):
-    """Tables that deliveries of earlier terms hold, read when asked for; ``asked`` says whether any was."""
-
-    def __init__(self, study: Study, term: Term, key: bytes) -> None:
-        self._study, self._key = study, key
-        self._terms = [each.id for each in study.terms_until(term.id)[:-1]]
-        self.asked = False
-
-    def __getitem__(self, name: str) -> pd.DataFrame:
-        self.asked = True
-        return store.read_table(self._study, name, deliveries=self._terms)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(TABLES)
-
-    def __len__(self) -> int:
-        return len(TABLES)
-
-    def roster(self) -> pd.DataFrame:
-        """The roster of earlier terms, as far as it was made with this key."""
-        self.asked = True
-        return read_roster(self._study, self._terms, self._key)
-
-    def fingerprint(self) -> str:
-        """Changes with whatever earlier deliveries hold."""
-        held = store.read_deliveries(self._study)
-        private = [held[each].private for each in self._terms if each in held]
-        return digest(store.contents(self._study, self._terms), private)
 
 
 def make(

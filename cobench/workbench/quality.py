@@ -77,7 +77,7 @@ def linking(desk: Desk) -> Displayed:
     frame = desk.stored("ingest_links")
     if not len(frame):
         return paragraph(desk.say("page.no_links"))
-    counts = ["n_rows", "n_by_number", "n_by_name", "n_unlinked"]
+    counts = ["n_rows", "n_by_number", "n_by_alias", "n_by_name", "n_unlinked"]
     by_kind = frame.groupby("table", sort=True)[counts].sum().reset_index().rename(columns={"table": "kind"})
     by_kind = by_kind.assign(share=1 - by_kind["n_unlinked"] / by_kind["n_rows"])
     return table(
