@@ -59,7 +59,7 @@ def tidy_schools(batch: Batch, term: Term) -> Tidy:
             "school": cells["school"],
             "name": cells["name"],
             "short_name": cells.get("short_name", constant("", cells.index)),
-            "former_names": cells.get("former_names", constant("", cells.index)),
+            "former_names": cells.get("former_names", no_values(cells.index)),
             "stage": decode_levels(batch, "stage"),
             "term": term.id,
         }

@@ -39,15 +39,29 @@ def rows(desk: Desk, school: str) -> Displayed:
     few = wide["accepted"] < desk.min_cell
     wide = wide.assign(rows_in=wide["rows_in"].astype("float64").mask(few))
     sensitive = wide["kind"].isin(SENSITIVE)
+    parts = (
+        (~sensitive, ["rows_in", "accepted"], {}),
+        (sensitive, ["rows_in", *_COUNTS], {"rows_in": _COUNTS}),
+    )
     made = [
-        release_counts(wide[chosen].reset_index(drop=True), counts=counts, margins=(), min_cell=desk.min_cell)
-        for chosen, counts in ((~sensitive, ["rows_in", "accepted"]), (sensitive, ["rows_in", *_COUNTS]))
+        release_counts(
+            wide[chosen].reset_index(drop=True),
+            counts=counts,
+            margins=(),
+            adds_up=adds_up,
+            min_cell=desk.min_cell,
+        )
+        for chosen, counts, adds_up in parts
         if chosen.any()
     ]
     if not made:
         return paragraph(desk.say("page.school_no_files"))
     return table(
-        stacked(*made), language=desk.language, labels=desk.labels, caption=desk.say("page.school_rows")
+        stacked(*made),
+        language=desk.language,
+        labels=desk.labels,
+        caption=desk.say("page.school_rows"),
+        formats={"rows_in": "count"},
     )
 
 

@@ -14,6 +14,7 @@ from small_study import (
     KEY,
     LOG,
     PRIMARY,
+    STUDY,
     TERM,
     child,
     grade,
@@ -172,7 +173,7 @@ def _edit(root: Path, choose: random.Random) -> None:
         if term == TERM:
             write_scores(root, marks)
     else:
-        copy = raw(root, f"{PRIMARY}/家访记录_副本.csv", term)
+        copy = raw(root, f"{PRIMARY}/家访记录_另存.csv", term)
         copy.write_bytes(raw(root, LOG, term).read_bytes())
 
 
@@ -180,6 +181,9 @@ def _edit(root: Path, choose: random.Random) -> None:
 def test_after_any_edits_the_tables_are_those_of_one_fresh_ingest(tmp_path, seed):
     choose = random.Random(seed)
     root = lay_out(tmp_path / "tiny")
+    # A copy of a log whose original then changes would be a file sent again.
+    logs = 'files = "data/raw/{term}/*/家访记录*"\n'
+    (root / "study.toml").write_text(STUDY.replace(logs, logs + "several = true\n"), encoding="utf-8")
     ingest(root)
     for step in range(3):
         for _ in range(choose.randrange(1, 4)):
