@@ -33,24 +33,19 @@ def read_panel_frames(study: Study, term: Term) -> tuple[dict[str, pd.DataFrame]
     held = {
         "students": store.read_codes(study, "students", [term.id]),
         "enrolments": store.read_codes(study, "enrolments", measured),
-        "silent": _silent_seats(study, [each for each in until[:-1] if each not in measured], until[:-1]),
         "memberships": store.read_codes(study, "memberships", [term.id]),
         "outcomes": store.read_codes(study, "outcomes", measured),
-        **{name: store.read_codes(study, name, until) for name in ("contacts", "attendance")},
     }
-    chunks = [_codes(table["student"]) for table in held.values()]
-    unified = pa.chunked_array(
-        [part for chunk in chunks for part in chunk.chunks], _CODES
-    ).unify_dictionaries()
-    names, frames, start = unified.chunk(0).dictionary, {}, 0
-    for (name, table), chunk in zip(held.items(), chunks, strict=True):
-        own = unified.chunks[start : start + chunk.num_chunks]
-        start += chunk.num_chunks
-        students = np.concatenate([each.indices.fill_null(-1).to_numpy() for each in own]) if own else []
-        frame = _frame(name, table.drop_columns("student")).assign(
-            student=np.asarray(students, dtype=np.int64)
-        )
-        frames[name] = frame[frame["student"] >= 0] if (frame["student"] < 0).any() else frame
+    names = pa.chunked_array(
+        [part for table in held.values() for part in _distinct(table)], pa.string()
+    ).unique()
+    frames = {name: _numbered(name, table, names) for name, table in held.items()}
+    del held
+    frames["silent"] = _numbered("silent", _silent_seats(study, until[:-1], measured), names)
+    for name in ("contacts", "attendance"):
+        # A term at a time: nearly all that these tables hold of earlier terms are pseudonyms, soon done with.
+        parts = [_numbered(name, store.read_codes(study, name, [each]), names) for each in until]
+        frames[name] = _stacked(parts)
     silent = frames.pop("silent")
     if len(silent):
         both = pd.concat(
@@ -101,14 +96,51 @@ def _codes(students: pa.Array | pa.ChunkedArray) -> pa.ChunkedArray:
     return column if column.type == _CODES else column.cast(_CODES)
 
 
+def _distinct(table: pa.Table) -> list[pa.Array]:
+    """Pseudonyms that a table holds, some of them perhaps more than once."""
+    return [
+        part.dictionary.take(pc.unique(part.indices.drop_null())) for part in _codes(table["student"]).chunks
+    ]
+
+
+def _numbered(name: str, table: pa.Table, names: pa.Array) -> pd.DataFrame:
+    """A table with the number of each student into ``names``, without rows of others."""
+    numbers = [
+        np.append(pc.index_in(part.dictionary, names).fill_null(-1).to_numpy(), -1)[
+            part.indices.fill_null(-1).to_numpy()
+        ]
+        for part in _codes(table["student"]).chunks
+    ]
+    student = np.concatenate(numbers).astype(np.int64) if numbers else np.array([], dtype=np.int64)
+    kept = student >= 0
+    rows = table.drop_columns("student")
+    if not kept.all():
+        rows, student = rows.filter(pa.array(kept)), student[kept]
+    return _frame(name, rows).assign(student=student)
+
+
+def _stacked(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    """Frames below each other, categories kept."""
+    made = {}
+    for column in parts[0]:
+        own = [part[column] for part in parts]
+        if isinstance(own[0].dtype, pd.CategoricalDtype):
+            made[column] = pd.api.types.union_categoricals(own)
+        else:
+            made[column] = pd.concat(own, ignore_index=True)
+    return pd.DataFrame(made)
+
+
 def _frame(name: str, table: pa.Table) -> pd.DataFrame:
     frame = table.unify_dictionaries().to_pandas(split_blocks=True)
     kinds = TABLES["enrolments" if name == "silent" else name].columns
-    return frame.astype({each: DTYPES[kinds[each]] for each in frame if kinds[each] not in ("text", "float")})
+    texts = {each: "category" for each in frame if kinds[each] == "text"}
+    others = {each: DTYPES[kinds[each]] for each in frame if kinds[each] not in ("text", "float")}
+    return frame.astype(texts | others)
 
 
-def _silent_seats(study: Study, terms: list[str], earlier: list[str]) -> pa.Table:
-    """Enrolments of ``terms`` in classes of which some treatment's log never came."""
+def _silent_seats(study: Study, earlier: list[str], but: list[str]) -> pa.Table:
+    """Enrolments of ``earlier`` terms, ``but`` some, in classes of which some treatment's log never came."""
     columns = ["class_id", "term"]
     held = store.read_codes(study, "enrolments", earlier, columns=columns).unify_dictionaries()
     listed = held.group_by(columns).aggregate([])
@@ -121,5 +153,5 @@ def _silent_seats(study: Study, terms: list[str], earlier: list[str]) -> pa.Tabl
     classes = pa.array(sorted(set(listed[silent].get_level_values(0))), pa.string())
     if len(classes) == 0:
         return store.read_codes(study, "enrolments", [])
-    seats = store.read_codes(study, "enrolments", terms)
+    seats = store.read_codes(study, "enrolments", [each for each in earlier if each not in but])
     return seats.filter(pc.is_in(seats["class_id"].cast(pa.string()), classes))

@@ -441,6 +441,7 @@ def _collect(study: Study, held: Mapping[str, Delivery]) -> None:
         *root.glob(".manifest.json-*"),
         *(path for path in (private / _STAGED).glob("*") if path.name not in staged),
         *(path for path in (private / "cells").glob("*") if path.name not in cells),
+        *private.glob(".hashes.json-*"),
     ]
     for path in loose:
         # Windows refuses while a reader holds the file open; the next write collects it.

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -40,13 +41,29 @@ def pseudonyms(key: bytes, study_id: str, entity: str, identifiers: pd.Series) -
     """Pseudonyms of identifiers, missing where they are."""
     codes, distinct = factor(identifiers)
     begun = hmac.new(key, f"{study_id}|{entity}|".encode(), hashlib.sha256)
-    made = [_finished(begun.copy(), str(each)) for each in distinct]
-    return column(codes, made, identifiers.index)
+    if len(distinct) < _WORTH_REMEMBERING:
+        return column(codes, [_finished(begun, str(each)) for each in distinct], identifiers.index)
+    made, texts = np.full(len(distinct), None, dtype=object), pa.array(map(str, distinct), pa.string())
+    known = _remembered.get(begun.digest())
+    if known is not None:
+        places = pc.index_in(texts, known[0])
+        made = known[1].take(places).to_numpy(zero_copy_only=False).copy()
+    new = np.flatnonzero(made == None)  # noqa: E711
+    made[new] = [_finished(begun, str(each)) for each in distinct[new]]
+    _remembered.clear()
+    _remembered[begun.digest()] = (texts, pa.array(made, pa.string()))
+    return coded(codes, pd.Index(made, dtype=object), identifiers.index)
+
+
+# The last district's pseudonyms, while the process lives: most children are there next term again.
+_remembered: dict[bytes, tuple[pa.Array, pa.Array]] = {}
+_WORTH_REMEMBERING = 10_000
 
 
 def _finished(begun: hmac.HMAC, identifier: str) -> str:
-    begun.update(identifier.encode())
-    return "s_" + begun.hexdigest()[:20]
+    own = begun.copy()
+    own.update(identifier.encode())
+    return "s_" + own.hexdigest()[:20]
 
 
 def key_id(key: bytes) -> str:

@@ -111,3 +111,13 @@ def test_the_key_id_tells_keys_apart_without_being_part_of_them():
     one, other = identities.key_id(b"a" * 32), identities.key_id(b"b" * 32)
     assert one != other and len(one) == 8
     assert one not in (b"a" * 32).hex()
+
+
+def test_remembered_pseudonyms_are_those_that_are_made_anew(monkeypatch):
+    monkeypatch.setattr(identities, "_WORTH_REMEMBERING", 2)
+    first, later = pd.Series(["a", "b", "c"]), pd.Series(["b", "d", None, "a"])
+    for key in (bytes(range(32)), bytes(range(1, 33))):
+        identities.pseudonyms(key, "tiny", "student", first)
+        found = identities.pseudonyms(key, "tiny", "student", later)
+        wanted = [identities.pseudonym(key, "tiny", "student", each) for each in ("b", "d", "a")]
+        assert found.dropna().tolist() == wanted and pd.isna(found[2])
