@@ -9,8 +9,11 @@ import csv
 import html
 import io
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -20,7 +23,9 @@ import pandas as pd
 import pytest
 from district import TERM, cobench, lay_out_small_district
 
+from cobench import store
 from cobench.ingest.numbers import checksum_fits
+from cobench.study import load_study
 
 # Nobody: invented names that the demo never draws, numbers of the region 999901 that no place has.
 CHILD = "慕容金丝雀"
@@ -332,6 +337,36 @@ def spoil_a_file(raw: Path, how: str) -> None:
     if how == "not a workbook":
         target = target.with_suffix(".xlsx")
     target.write_bytes(data[: data.index(PARENT.encode("gb18030")) + 1] if how == "cut" else data)
+
+
+def test_a_new_key_changes_every_pseudonym_and_no_estimate_and_forgetting_prints_nothing(
+    term, tmp_path, monkeypatch
+):
+    folder, other = shutil.copytree(term[0], tmp_path / "demo"), "c3" * 32
+    study = load_study(folder)
+    before, held = (
+        store.read_stage(study, TERM, "estimates"),
+        set(store.read_table(study, "students")["student"]),
+    )
+    monkeypatch.setenv("COBENCH_NEW_KEY", other)
+    done = cobench(folder, "key", "--rotate")
+    assert done.returncode == 0, done.stderr
+    assert not held & set(store.read_table(study, "students")["student"])
+    refused = cobench(folder, "ingest", TERM)
+    assert refused.returncode == 2 and "--restore" in refused.stderr
+    assert cobench(folder, "prepare", TERM, key=other).returncode == 0
+    pd.testing.assert_frame_equal(store.read_stage(study, TERM, "estimates"), before, check_exact=True)
+    forgotten = subprocess.run(
+        [sys.executable, "-m", "cobench.cli", "forget"],
+        cwd=folder,
+        env={**os.environ, "COBENCH_KEY": other, "LC_ALL": "C.UTF-8"},
+        input=f"G{IDENTITY}\n",
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+    assert forgotten.returncode == 0, forgotten.stderr
+    assert TERM in forgotten.stdout and marks_in(forgotten.stdout + forgotten.stderr) == set()
 
 
 def test_a_planted_defect_is_found(term, tmp_path):

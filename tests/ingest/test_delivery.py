@@ -27,6 +27,7 @@ from small_study import (
 )
 
 from cobench import store
+from cobench.errors import KeyMismatchError
 from cobench.ingest import batches
 from cobench.ingest.identities import read_identities
 from cobench.ingest.ingest import ingest_term, ingest_terms
@@ -110,8 +111,11 @@ def test_a_file_put_back_is_read_from_what_was_kept_only_as_long_as_it_counts(he
     assert len(list((held / "private" / "cells").iterdir())) == len(kept) + 1
 
 
-def test_another_key_reads_everything_again(held):
+def test_another_key_reads_everything_again_once_the_old_tables_are_gone(held):
     before = everything(held)
+    with pytest.raises(KeyMismatchError):
+        ingest_terms(load_study(held), [EARLIER, TERM], key=KEY[::-1])
+    shutil.rmtree(held / "data" / "processed")
     assert ingest_terms(load_study(held), [EARLIER, TERM], key=KEY[::-1]) == [EARLIER, TERM]
     assert everything(held)["students"] != before["students"]
 

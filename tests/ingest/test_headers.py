@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cobench.errors import MissingColumnError
-from cobench.ingest.headers import Wanted, column_letter, is_notes, locate
+from cobench.ingest.headers import Wanted, column_letter, is_notes, locate, shown_sheet
 from cobench.ingest.readers import EMPTY, TEXT, Sheet
 
 WANTED = Wanted(
@@ -65,6 +65,22 @@ def test_a_missing_column_is_named_with_file_sheet_aliases_and_headers_found():
     for part in ("S01/成绩册.xlsx", "三年级", "class: 班级", "headers found: 姓名, 班, 数学"):
         assert part in caught.value.en
     assert "缺少列 class" in caught.value.zh
+
+
+def test_headers_that_may_be_people_are_not_repeated_in_the_message():
+    row = ["姓名", "班", "数学", "张开来", "联系人李四", "备注(王五)"]
+    with pytest.raises(MissingColumnError, match="headers found: 姓名, 班, 数学, …, …, 备注;") as caught:
+        locate(sheet([row, ["赵一", "三(1)班", "85", "", "", ""]]), WANTED, "a.xlsx")
+    assert not [name for name in ("张开来", "李四", "王五") if name in caught.value.en + caught.value.zh]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("三年级", "三年级"), ("Sheet1", "Sheet1"), ("10月20日", "10月20日"), ("学籍名册（2）", "学籍名册(2)"),
+     ("王小明", "…"), ("三年级王小明", "…"), ("13800001111", "…")],
+)  # fmt: skip
+def test_a_sheet_is_named_only_in_words_that_sheets_are_called_by(name, shown):
+    assert shown_sheet(name) == shown
 
 
 def test_without_a_header_no_cell_is_repeated_in_the_message():
