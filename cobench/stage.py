@@ -22,6 +22,7 @@ from cobench.effects.estimate import (
     not_estimable_result,
 )
 from cobench.effects.estimates import adjust_family
+from cobench.effects.multiplicity import FAMILY, family_adjusted
 from cobench.errors import CobenchError, StudyFileError
 from cobench.ingest.codebook import load_codebook
 from cobench.measures.scales import RELIABILITY, SCORES, reliability, score_scale
@@ -151,11 +152,20 @@ def estimate_all(
     )
     return {
         "estimates": pd.DataFrame() if estimates is None else adjust_family(estimates),
+        "family": _family(estimates, [result.scores for result in results.values()], study.seed),
         "checks": _stacked({id_: _check_rows(result.checks) for id_, result in results.items()}, CHECKS[1:]),
         "balance": _stacked({id_: result.balance for id_, result in results.items()}),
+        "balance_by_method": _stacked({id_: result.balance_by_method for id_, result in results.items()}),
         "overlap": _stacked({id_: result.overlap for id_, result in results.items()}),
         "flow": _stacked({id_: result.flow for id_, result in results.items()}),
     }
+
+
+def _family(estimates: pd.DataFrame | None, scores: list[pd.DataFrame], seed: int) -> pd.DataFrame:
+    """Both adjustments of the confirmatory family, side by side."""
+    if estimates is None:
+        return pd.DataFrame(columns=FAMILY)
+    return family_adjusted(estimates, pd.concat(scores, ignore_index=True), seed=seed)
 
 
 def estimate_declared(study: Study, panel: Panel, effect: Effect) -> EffectResult:

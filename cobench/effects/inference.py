@@ -9,7 +9,7 @@ CR2 (Bell and McCaffrey 2002; Pustejovsky and Tipton 2018) is computed in coeffi
 ``X_g' (I - H_gg)^{-1/2} e_g = L (I - L'ML)^{-1/2} L^+ X_g'e_g``, so no root of an n_g x n_g matrix is taken.
 Directions that a cluster fits perfectly (eigenvalue one) get the pseudo-inverse. CR3 takes the inverse instead of
 its root, times (G - 1)/G: the jackknife that leaves out one cluster at a time (MacKinnon, Nielsen and Webb 2023;
-clubSandwich's CR3 has no such factor).
+clubSandwich's CR3 and pyfixest's CRV3 without adjustments have no such factor).
 """
 
 from __future__ import annotations

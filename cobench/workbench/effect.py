@@ -308,7 +308,9 @@ def main_balance(desk: Desk, treatment: str) -> pd.DataFrame:
     ``smd_after`` is under the weights of ``method`` (the primary one where it has weights), ``smd_by_...`` under
     those of the others. The other contrasts are in the workbook.
     """
-    balance = of_main_effect(desk, treatment, "balance")
+    balance = of_main_effect(desk, treatment, "balance_by_method")
+    if not len(balance):
+        balance = of_main_effect(desk, treatment, "balance").assign(method="")
     if not len(balance):
         return balance
     first = balance[balance["method"] == balance["method"].iloc[0]]

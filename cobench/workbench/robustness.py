@@ -54,8 +54,7 @@ def declared_specs(desk: Desk, effect: Effect) -> list[Spec]:
 
 def weightings(desk: Desk, treatment: str) -> Displayed:
     """Every weighting of the main effect: balance it reaches, effective numbers, and whom it leaves."""
-    balance = of_main_effect(desk, treatment, "balance")
-    balance = balance[balance["method"] != ""] if len(balance) else balance
+    balance = of_main_effect(desk, treatment, "balance_by_method")
     if not len(balance):
         return paragraph(desk.say("page.no_weights"))
     effect = main_effect(desk, treatment)

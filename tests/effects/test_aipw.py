@@ -286,3 +286,54 @@ def test_the_squared_error_is_the_variance_on_average_with_cell_effects():
     frame = school_selection(3, schools=5, classes=4, size=15)
     ratios = exact_ratios(frame, "y", "visit", ["x"], ["school"], "class_id")
     assert ratios == pytest.approx([1, 1], abs=0.04)
+
+
+# ---- DoubleML: the same learners on the same folds give the same numbers ----------------------------------------
+
+
+def both_ways(estimand, score):
+    """Our fit of a single division, and DoubleML's on the same folds."""
+    doubleml = pytest.importorskip("doubleml")
+    from sklearn.linear_model import LinearRegression, LogisticRegression
+
+    frame = school_selection(4, schools=40)
+    school = pd.factorize(frame["school"])[0]
+    x, d, y = frame[["x"]].to_numpy(), frame["visit"].to_numpy(float), frame["y"].to_numpy()
+    learners = {"outcome": LinearRegression(), "propensity": LogisticRegression()}
+    fit = fit_aipw(y=y, d=d, x=x, cluster=school, learners=learners, estimand=estimand, n_repeats=1)
+    data = doubleml.DoubleMLData.from_arrays(x, y, d, cluster_vars=school)
+    model = doubleml.DoubleMLIRM(
+        data, *learners.values(), n_folds=5, score=score, draw_sample_splitting=False
+    )
+    folds = [np.flatnonzero(fit.folds[:, 0] == fold) for fold in range(5)]
+    split = [(np.setdiff1d(np.arange(len(y)), held), held) for held in folds]
+    model.set_sample_splitting(
+        [split], all_smpls_cluster=[[([np.unique(school[a])], [np.unique(school[b])]) for a, b in split]]
+    )
+    model.fit()
+    return fit, model, d, y
+
+
+@pytest.mark.parametrize(("estimand", "score"), [("ATT", "ATTE"), ("ATE", "ATE")])
+def test_the_predictions_are_doublemls_and_so_is_the_estimate_but_for_normalised_weights(estimand, score):
+    fit, model, d, y = both_ways(estimand, score)
+    predictions = {name: values[:, 0, 0] for name, values in model.predictions.items()}
+    assert fit.propensity == pytest.approx(predictions["ml_m"], abs=1e-9)
+    assert fit.expected_control == pytest.approx(predictions["ml_g0"], abs=1e-9)
+    p, gap = fit.propensity, y - fit.expected_control
+    if estimand == "ATT":
+        theirs = np.sum(d * gap - (1 - d) * p / (1 - p) * gap) / d.sum()
+    else:
+        gain = fit.expected_treated - fit.expected_control
+        theirs = np.mean(gain + d * (y - fit.expected_treated) / p - (1 - d) * gap / (1 - p))
+    # DoubleML averages over clusters' folds: the third decimal of a standard error.
+    assert model.coef[0] == pytest.approx(theirs, abs=0.02 * fit.std_error)
+    assert fit.estimate == pytest.approx(model.coef[0], abs=0.1 * fit.std_error)
+    assert fit.std_error == pytest.approx(model.se[0], rel=0.06)
+
+
+def test_by_default_a_school_that_visits_more_does_not_pass_for_an_effect():
+    frame = school_selection(1)
+    for cluster in ("school", "class_id"):
+        row = aipw(frame, "y", "visit", ["x"], cluster=cluster).iloc[0]
+        assert row["estimate"] == pytest.approx(0.20, abs=3 * 0.026)

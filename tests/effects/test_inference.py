@@ -214,3 +214,71 @@ def test_thinking_healthy_social_support():
     frame = thinking_healthy().query("attrit == 0")
     row = regress(frame, "socialsupport", "treat", THP_MODEL, cluster="uc", se_type="CR1S").iloc[0]
     assert (row["estimate"], row["std_error"]) == pytest.approx((0.581, 0.100), abs=0.0005)
+
+
+# ---- the jackknife, HC3 and several sets of fixed effects ------------------------------------------------------
+
+
+@pytest.mark.parametrize("cells", [False, True])
+def test_cr3_is_the_jackknife_that_leaves_out_a_cluster_at_a_time(cells):
+    y, z, school, group, w = two_way(weights=True)
+    cell = school if cells else np.zeros_like(school)
+    fit = fit_ols(y, z, cell, w)
+    found = precision(fit, 2, cluster=group, se_type="CR3")
+    left_out = []
+    for code in np.unique(group):
+        rest = group != code
+        left_out.append(fit_ols(y[rest], z[rest], cell[rest], w[rest]).coefficients[2])
+    groups = len(left_out)
+    jackknife = (groups - 1) / groups * np.sum((np.array(left_out) - fit.coefficients[2]) ** 2)
+    assert found.std_error == pytest.approx(np.sqrt(jackknife), rel=1e-9)
+    assert found.df == groups - 1
+
+
+def test_cr3_equals_pyfixest_crv3_but_for_the_factor_of_the_jackknife():
+    pyfixest = pytest.importorskip("pyfixest")
+    y, z, _, group, _ = two_way()
+    frame = pd.DataFrame(z, columns=["x1", "x2", "d"]).assign(y=y, group=group)
+    other = pyfixest.feols(
+        "y ~ x1 + x2 + d", frame, vcov={"CRV3": "group"}, ssc=pyfixest.ssc(k_adj=False, G_adj=False)
+    )
+    found = precision(fit_ols(y, z), 2, cluster=group, se_type="CR3")
+    assert found.std_error == pytest.approx(other.se()["d"] * np.sqrt(17 / 18), rel=1e-9)  # 18 clusters
+
+
+def test_hc3_equals_statsmodels():
+    y, z, school, _, _ = two_way()
+    other = sm.OLS(y, full_design(z, school)).fit()
+    assert precision(fit_ols(y, z, school), 2, se_type="HC3").std_error == pytest.approx(
+        other.HC3_se[-1], rel=1e-9
+    )
+
+
+@pytest.mark.parametrize("se_type", ["CR1S", "CR2"])
+def test_two_sets_of_fixed_effects_add_up_and_are_not_their_combinations(se_type):
+    y, z, school, group, _ = two_way(schools=8)
+    year = np.random.default_rng(4).integers(2020, 2024, len(y))
+    y = y + 0.5 * (year - 2020)
+    frame = pd.DataFrame(z, columns=["x1", "x2", "d"]).assign(y=y, school=school, group=group, year=year)
+    row = regress(
+        frame, "y", "d", ["x1", "x2"], fixed_effects=["school", "year"], cluster="group", se_type=se_type
+    ).iloc[0]
+    years = (year[:, None] == np.arange(2021, 2024)).astype(float)
+    x = np.column_stack([full_design(z[:, :2], school), years, z[:, 2]])
+    beta = np.linalg.lstsq(x, y, rcond=None)[0]
+    assert row["estimate"] == pytest.approx(beta[-1], rel=1e-9)
+    if se_type == "CR2":
+        assert (row["std_error"], row["df"]) == pytest.approx(
+            dense_cr2(y, x, group, x.shape[1] - 1), rel=1e-8
+        )
+    else:
+        pyfixest = pytest.importorskip("pyfixest")
+        other = pyfixest.feols(
+            "y ~ x1 + x2 + d + C(school) + C(year)", frame, vcov={"CRV1": "group"},
+            ssc=pyfixest.ssc(k_adj=True, G_adj=True),
+        )  # fmt: skip
+        assert row["std_error"] == pytest.approx(other.se()["d"], rel=1e-8)
+    combined = regress(
+        frame, "y", "d", ["x1", "x2"], fixed_effects=[("school", "year")], cluster="group"
+    ).iloc[0]
+    assert combined["estimate"] != pytest.approx(row["estimate"], rel=1e-3)

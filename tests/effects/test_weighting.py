@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 from reference_data import supported_work
 from simulated import school_selection
 
@@ -89,3 +90,40 @@ def test_complete_separation_has_no_answer():
     row = ipw(frame, "y", "t", ["x"]).iloc[0]
     assert row["status"] == "not_estimable"
     assert "separate" in row["reason"]
+
+
+def test_the_error_of_estimated_weights_is_that_of_stacked_equations():
+    # d theta / d gamma by finite differences, and the scores of the logistic model, for the ATT without cells.
+    draw = np.random.default_rng(3)
+    x = draw.normal(size=(300, 2))
+    d = (draw.random(300) < 1 / (1 + np.exp(0.5 - x[:, 0]))).astype(int)
+    frame = pd.DataFrame(x, columns=["a", "b"]).assign(d=d, y=x @ [1, 0.5] + 0.3 * d + draw.normal(size=300))
+    row = ipw(frame, "y", "d", ["a", "b"]).iloc[0]
+    z = np.column_stack([np.ones(300), x])
+    gamma = sm.Logit(d, z).fit(disp=0, tol=1e-12).params
+    y = frame["y"].to_numpy()
+
+    def estimate(value):
+        odds = np.exp(z @ value) * (d == 0)
+        return y[d == 1].mean() - odds @ y / odds.sum()
+
+    p = 1 / (1 + np.exp(-z @ gamma))
+    slope = np.array([(estimate(gamma + step) - estimate(gamma - step)) / 2e-5 for step in np.eye(3) * 1e-5])
+    odds = np.exp(z @ gamma) * (d == 0)
+    own = np.where(d == 1, (y - y[d == 1].mean()) / d.sum(), -odds * (y - odds @ y / odds.sum()) / odds.sum())
+    curvature = (z * (p * (1 - p))[:, None]).T @ z
+    influence = own + ((d - p)[:, None] * z) @ np.linalg.solve(curvature, slope)
+    assert row["estimate"] == pytest.approx(estimate(gamma), rel=1e-7)
+    assert row["std_error"] == pytest.approx(
+        np.sqrt(np.sum(influence**2)), rel=0.01
+    )  # HC2 adds half a percent
+    known = ipw(frame, "y", "d", ["a", "b"], se_type="HC2").loc[0, "std_error"]
+    assert known > 1.15 * row["std_error"]
+
+
+def test_trimming_is_stated_with_the_population_it_leaves():
+    frame = school_selection(3, schools=20)
+    row = ipw(frame, "y", "visit", ["x"], within=[], estimand="ATE", trim=0.25).iloc[0]
+    assert row["population"] == "all:propensity in [0.25, 0.75]"
+    everybody = ipw(frame, "y", "visit", ["x"], within=[], estimand="ATE").iloc[0]
+    assert everybody["population"] == "all" and row["n_obs"] < everybody["n_obs"]

@@ -1,0 +1,113 @@
+"""Claims about matching."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from reference_data import lalonde, supported_work
+from simulated import district, school_selection
+from statsmodels.api import Logit, add_constant
+
+from cobench.effects import matching
+from cobench.effects.matching import match
+
+NAMES = ["age", "educ", "race", "married", "nodegree", "re74", "re75"]
+ONE_CELL = np.zeros(6, int)
+
+
+def test_neighbours_and_ties_by_hand():
+    values, d = np.array([1.0, 5.0, 0.9, 1.1, 4.0, 9.0]), np.array([1, 1, 0, 0, 0, 0.0])
+    found = match(values, d, ONE_CELL, np.inf)
+    pairs = sorted(zip(found.exposed.tolist(), found.unexposed.tolist(), found.share.tolist(), strict=True))
+    assert pairs == [(0, 2, 0.5), (0, 3, 0.5), (1, 4, 1.0)]  # 0.9 and 1.1 are as near: they share
+    assert match(values, d, ONE_CELL, 0.5).matched_share == 0.5
+    once = match(np.array([1.0, 1.2, 1.1, 3.0, 9.0, 9.0]), d, ONE_CELL, np.inf, replace=False)
+    assert dict(zip(once.exposed.tolist(), once.unexposed.tolist(), strict=True)) == {1: 2, 0: 3}
+    two = match(values, d, ONE_CELL, np.inf, n_matches=2)
+    assert np.bincount(two.exposed, weights=two.share).tolist() == [1.0, 1.0]
+
+
+def test_the_own_school_comes_first_and_others_only_for_who_finds_nobody():
+    values = np.array([1.0, 2.0, 1.4, 1.0, 2.1, 7.0])
+    d, cell = np.array([1, 1, 0, 0, 0, 0.0]), np.array([0, 1, 0, 1, 0, 1])
+    found = match(values, d, cell, 0.5)
+    matched = dict(zip(found.exposed.tolist(), found.unexposed.tolist(), strict=True))
+    assert matched == {0: 2, 1: 4}  # 0 passes over the nearer student of another school; 1 has nobody at home
+    assert (found.within_share, found.matched_share) == (0.5, 1.0)
+    assert match(values, d, cell, 0.5, between=False).matched_share == 0.5
+
+
+def test_nobody_is_used_twice_without_replacement():
+    draw = np.random.default_rng(0)
+    values, d = draw.normal(size=400), (np.arange(400) < 120).astype(float)
+    found = match(values, d, np.zeros(400, int), np.inf, replace=False)
+    assert len(np.unique(found.unexposed)) == len(found.unexposed) == 120
+    free = set(np.flatnonzero(d == 0))
+    for row in np.argsort(-values[:120], kind="stable"):  # each takes the nearest that is left
+        taken = found.unexposed[found.exposed == row][0]
+        assert abs(values[taken] - values[row]) == pytest.approx(
+            min(abs(values[f] - values[row]) for f in free)
+        )
+        free.remove(taken)
+
+
+def test_supported_work_is_the_brute_force_match_on_another_packages_scores():
+    trial = supported_work()[0].drop(columns="data_id").astype("float64")
+    frame = trial.assign(
+        **{f"{name}_squared": trial[name] ** 2 for name in ("age", "educ", "re74", "re75")},
+        u74=(trial["re74"] == 0).astype(float),
+        u75=(trial["re75"] == 0).astype(float),
+    )
+    names = [name for name in frame if name not in ("treat", "re78")]
+    z = (frame[names] - frame[names].mean()) / frame[names].std()
+    score = Logit(frame["treat"], add_constant(z)).fit(disp=0, tol=1e-14).predict()
+    t, y = frame["treat"].to_numpy() == 1, frame["re78"].to_numpy()
+    apart = np.abs(score[t][:, None] - score[~t][None, :])
+    nearest = apart <= apart.min(axis=1, keepdims=True) + 1e-9
+    gaps = y[t] - (nearest / nearest.sum(axis=1, keepdims=True)) @ y[~t]
+    row = matching(frame, "re78", "treat", names, caliper=None, score="propensity").iloc[0]
+    assert row["estimate"] == pytest.approx(gaps.mean(), abs=1e-6)
+    assert (row["se_type"], row["n_treated"], row["population"]) == ("AI", 185, "all")
+
+
+def test_lalonde_without_replacement_matches_every_exposed_once():
+    row = matching(lalonde(), "re78", "treat", NAMES, replace=False, caliper=None).iloc[0]
+    assert (row["n_obs"], row["n_treated"], row["ess"]) == (370, 185, 185)
+    close = matching(lalonde(), "re78", "treat", NAMES, replace=False).iloc[0]
+    assert close["population"] == "all:matched (63.2% of the exposed)"
+
+
+def test_the_error_of_abadie_and_imbens_by_hand():
+    # Gaps 1 and 3 against one student used twice: tau 2, s^2 = mean((gap - 2)^2 / 2) = 1/2;
+    # V = ((1 + 1) + (2^2 - 2) / 2) / 4 = 3/4.
+    from cobench.effects.matching import Matches, _abadie_imbens
+
+    found = Matches(np.array([0, 1]), np.array([2, 2]), np.ones(2), np.ones(2, bool), 2)
+    assert _abadie_imbens(found, np.array([1.0, 3.0]), np.array([1.0, 1.0, 2.0])).std_error == pytest.approx(
+        np.sqrt(0.75)
+    )
+
+
+def test_schools_that_visit_more_do_not_pass_for_an_effect():
+    errors = []
+    for seed in range(6):
+        frame = school_selection(seed)
+        row = matching(frame, "y", "visit", ["x"], cluster="school").iloc[0]
+        errors.append((row["estimate"] - 0.20) / row["std_error"])
+    assert abs(np.mean(errors)) < 1.2  # six draws of standard deviation one: 3 / sqrt(6)
+    blind = matching(school_selection(0), "y", "visit", ["x"], within=[], cluster="school").iloc[0]
+    assert blind["estimate"] > 0.30
+
+
+def test_row_order_changes_nothing_and_half_unmatched_is_refused():
+    frame, _ = district(3, schools=4)
+    a, b = (
+        matching(each, "score", "visit", ["lagged", "left_behind"], ["school"], "class_id").iloc[0]
+        for each in (frame, frame.sample(frac=1, random_state=1))
+    )
+    assert (a["estimate"], a["std_error"]) == pytest.approx((b["estimate"], b["std_error"]), rel=1e-9)
+    draw = np.random.default_rng(0)
+    apart = pd.DataFrame(
+        {"t": np.repeat([1, 0], 40), "x": np.r_[draw.normal(2.5, 1, 40), draw.normal(-1, 1, 40)]}
+    )
+    row = matching(apart.assign(y=draw.normal(size=80)), "y", "t", ["x"], caliper=0.001).iloc[0]
+    assert row["status"] == "not_estimable"
