@@ -115,8 +115,9 @@ class _Teller:
         treatment = self.labels.text("treatment", rows[0].get("treatment", ""), self.language)
         return [
             self._compared(rows[0], group, kind),
-            self._counts(rows, found),
-            self._found(found, kind),
+            (" " if self.language == "en" else "").join(
+                filter(None, [self._counts(rows, found), self._found(found, kind)])
+            ),
             self._lost(lost),
             self._null(null, kind),
             self.say(f"caution_{kind}", **self._caution(kind, treatment)),
