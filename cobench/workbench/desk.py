@@ -125,10 +125,8 @@ class Desk:
 
     def effects(self, treatment: str | None = None) -> Released:
         """The term's estimates (of one treatment), small arms hidden; released once, all treatments together."""
-        if ledger.is_collecting():
-            everything = self._estimates(self.derived("estimates"))
-        else:
-            everything = self._released
+        anew = ledger.is_collecting()
+        everything = self._estimates(self.derived("estimates")) if anew else self._released
         return everything if treatment is None else everything.where(lambda f: f["treatment"] == treatment)
 
     @cached_property
