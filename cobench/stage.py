@@ -167,6 +167,7 @@ def estimate_all(
         "family": _family(estimates, [result.scores for result in results.values()], study.seed),
         "checks": _stacked({id_: _check_rows(result.checks) for id_, result in results.items()}, CHECKS[1:]),
         "balance": _stacked({id_: result.balance for id_, result in results.items()}),
+        "balance_by_method": _stacked({id_: result.balance_by_method for id_, result in results.items()}),
         "overlap": _stacked({id_: result.overlap for id_, result in results.items()}),
         "flow": _stacked({id_: result.flow for id_, result in results.items()}),
     }

@@ -98,7 +98,8 @@ def test_the_demo_study_says_what_its_file_says():
     assert study.treatments["home_visit"].level_label("none", "en") == "no contact"
     assert study.treatments["home_visit"].level_label("urgent", "zh") == "紧急家访"
     assert study.effects[0].id == "home_visit-math"
-    assert study.effects[0].all_methods == ("aipw", "difference", "regress")
+    assert study.effects[0].all_methods[:3] == ("aipw", "difference", "regress")
+    assert study.effects[0].robustness[-1].trim == 0.1
     assert study.scales["trust"].id == "trust"
 
 
@@ -492,9 +493,27 @@ def test_a_visitor_rated_outcome_may_be_exploratory():
     assert study_from(data, ROOT).outcomes["belonging"].rated_by_visitor
 
 
+@pytest.mark.parametrize(
+    ("variant", "key"),
+    [
+        ({"method": "regress"}, "says nothing new"),
+        ({"method": "aipw", "se_type": "CR3"}, "robustness[0].se_type"),
+        ({"method": "aipw", "trim": 0.1}, "robustness[0].trim"),
+        ({"method": "ipw", "trim": 0.5}, "robustness[0].trim"),
+        ({"adjust": ["math@baseline"]}, "robustness[0].adjust must hold 'home_visit:history'"),
+        ({"adjust": ["shoe_size"]}, "robustness[0].adjust"),
+        ({"within": ["grade"]}, "robustness[0].within must hold"),
+        ({"methods": ["ipw"]}, "methods"),
+    ],
+)
+def test_a_robustness_specification_is_held_to_the_rules_of_its_effect(variant, key):
+    error = _refused(lambda data: data["effects"][0].update(robustness=[variant]))
+    assert key in str(error)
+
+
 def test_history_is_not_asked_of_an_unadjusted_primary_method():
     data = copy.deepcopy(DEMO)
-    data["effects"][0] |= {"primary": "difference", "adjust": []}
+    data["effects"][0] |= {"primary": "difference", "adjust": [], "robustness": []}
     assert study_from(data, ROOT).effects[0].primary == "difference"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import pandas as pd
@@ -41,6 +41,8 @@ from cobench.effects.sample import (
 from cobench.effects.weighting import fit_ipw
 from cobench.errors import NotEstimableError
 
+BY_METHOD = ["contrast", "method", "ess", *BALANCE]
+
 
 @dataclass(frozen=True)
 class EffectResult:
@@ -55,14 +57,16 @@ class EffectResult:
         Of the primary method on everybody, by level; ``interaction`` of each column of subgroups; strength,
         exclusion and monotonicity of ``iv``.
     balance : DataFrame
-        ``contrast``, ``method`` and :data:`cobench.effects.balance.BALANCE`: under the weights of every method
-        that has weights, the primary one first; ``method`` is empty where none has.
+        ``contrast`` and :data:`cobench.effects.balance.BALANCE`.
     overlap : DataFrame
         ``contrast`` and :data:`cobench.effects.balance.OVERLAP`: counts only.
     flow : DataFrame
         ``contrast`` and :data:`cobench.effects.sample.FLOW`: rows left and dropped, by reason.
     reasons : dict
         Chinese text of every reason in ``estimates``, by the English one.
+    balance_by_method : DataFrame
+        ``contrast``, ``method``, ``ess`` and the columns of balance, under the weights of each method that has
+        some.
     scores : DataFrame
         :data:`cobench.effects.multiplicity.SCORES` of the confirmatory rows, for the joint adjustment of a
         family.
@@ -74,6 +78,7 @@ class EffectResult:
     overlap: pd.DataFrame
     flow: pd.DataFrame
     reasons: dict[str, str] = field(default_factory=dict)
+    balance_by_method: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=BY_METHOD))
     scores: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=SCORES))
 
 
@@ -91,7 +96,8 @@ def estimate_effect(frame: pd.DataFrame, design: Design) -> EffectResult:
     """
     require_columns(frame, design.columns)
     frame = frame.reset_index(drop=True)
-    rows, checks, balances, overlaps, flows, reasons, confirmatory = [], [], [], [], [], {}, {}
+    rows, checks, balances, overlaps, flows, by_method = [], [], [], [], [], []
+    reasons, confirmatory = {}, {}
     for level in design.levels:
         outcomes = {method: _attempt(frame, design, level, method) for method in design.methods}
         main = outcomes[design.primary]
@@ -103,14 +109,13 @@ def estimate_effect(frame: pd.DataFrame, design: Design) -> EffectResult:
                 confirmatory[len(rows)] = found
             rows.append(_row(design, level, method, found, evidence[method], role))
         checks += _checks(frame, design, level, main, evidence[design.primary])
-        weighted = {method: found for method, found in outcomes.items() if isinstance(found, Answer)}
-        weighted = {method: each for method, each in weighted.items() if each.balance_weights is not None}
-        for method, each in (weighted or {"": None}).items():
-            table = _balance(frame, design, level, [each] if each else [])
-            balances.append(table.assign(contrast=level, method=method))
+        weighted = [each for each in (main, *outcomes.values()) if isinstance(each, Answer)]
+        weighted = [each for each in weighted if each.balance_weights is not None]
+        by_method += _balance_by_method(outcomes, design.estimand, level)
+        balances.append(_balance(frame, design, level, weighted).assign(contrast=level))
         overlaps += [
             overlap_table(each.propensity, each.sample.d).assign(contrast=level)
-            for each in [each for each in weighted.values() if each.propensity is not None][:1]
+            for each in [each for each in weighted if each.propensity is not None][:1]
         ]
         flows.append(_flow(frame, design, level, main).assign(contrast=level))
         by_column: dict[str, list[Answer]] = {}
@@ -133,10 +138,13 @@ def estimate_effect(frame: pd.DataFrame, design: Design) -> EffectResult:
     return EffectResult(
         estimates=estimates,
         checks=(*checks, diagnostics.check_history(frame, design)),
-        balance=_stack(balances, ["method", *BALANCE]),
+        balance=_stack(balances, BALANCE),
         overlap=_stack(overlaps, OVERLAP),
         flow=_stack(flows, FLOW),
         reasons=reasons,
+        balance_by_method=pd.concat(by_method, ignore_index=True)
+        if by_method
+        else pd.DataFrame(columns=BY_METHOD),
         scores=pd.concat(scores, ignore_index=True) if scores else pd.DataFrame(columns=SCORES),
     )
 
@@ -174,7 +182,7 @@ def not_estimable_result(design: Design, en: str, zh: str) -> EffectResult:
         for method in design.methods
     ]
     checks = tuple(_not_estimable_check(error, level) for level in design.levels)
-    empty = [_stack([], columns) for columns in (["method", *BALANCE], OVERLAP, FLOW)]
+    empty = [_stack([], columns) for columns in (BALANCE, OVERLAP, FLOW)]
     return EffectResult(as_estimates(rows), checks, *empty, reasons={en: zh})
 
 
@@ -366,6 +374,19 @@ def _balance(frame: pd.DataFrame, design: Design, level: str, weighted: list[Ans
     if isinstance(found, NotEstimableError):
         return pd.DataFrame(columns=BALANCE)
     return balance_of(found.covariates, found.d, None, design.estimand)
+
+
+def _balance_by_method(
+    outcomes: Mapping[str, Answer | NotEstimableError], estimand: str, level: str
+) -> list[pd.DataFrame]:
+    """Balance under the weights of every method that has some."""
+    tables = []
+    for method, found in outcomes.items():
+        if not isinstance(found, Answer) or found.balance_weights is None:
+            continue
+        table = balance_of(found.sample.covariates, found.sample.d, found.balance_weights, estimand)
+        tables.append(table.assign(contrast=level, method=method, ess=found.ess)[BY_METHOD])
+    return tables
 
 
 def _flow(frame: pd.DataFrame, design: Design, level: str, main: Answer | NotEstimableError) -> pd.DataFrame:

@@ -45,6 +45,11 @@ def planning() -> bool:
     return _planning.get()
 
 
+def is_collecting() -> bool:
+    """Whether released tables are collected by a block, so that each has to be released anew in it."""
+    return _collected.get() is not None
+
+
 def record(table: Registered) -> None:
     """Note a released table: for the block that collects, and in the file that a run names."""
     collected = _collected.get()

@@ -8,7 +8,7 @@ from cobench.show.figures_effects import effects_over, forest_plot, love_plot
 from cobench.show.fonts import use_theme
 from cobench.show.guard import guard_display
 from cobench.show.labels import Labels, study_labels
-from cobench.show.paragraphs import answer, holds
+from cobench.show.paragraphs import Context, answer, holds
 from cobench.show.sections import bullets, download, finding, folded, heading, md, notice, paragraph
 from cobench.show.sentences import detected, effect_sentence, evidence_badge
 from cobench.show.spec_curve import Spec, spec_curve
@@ -16,6 +16,7 @@ from cobench.show.tables import table
 from cobench.show.wording import number, phrases, say
 
 __all__ = [
+    "Context",
     "Displayed",
     "Figure",
     "Labels",

@@ -13,8 +13,8 @@ from cobench.show.fonts import ACCENT, FAINT, INK, MUTED, PAPER
 from cobench.show.labels import Labels
 from cobench.show.lines import stacked_parts, wrap
 from cobench.show.paragraphs import holds
-from cobench.show.sentences import detected, unit_word, with_unit
-from cobench.show.wording import MINUS, decimals, number, say
+from cobench.show.sentences import detected, interval_limits, unit_word, with_unit
+from cobench.show.wording import MINUS, number, say
 
 # Shape carries the evidence, its name stands beside it; filled where a cause may be claimed.
 MARKERS = {
@@ -128,9 +128,10 @@ def love_plot(
             label=after_name or say("figure.after", language),
             **style,
         )
-        for column, marker in zip(others, OTHER_MARKERS, strict=False):
+        for k, (column, marker) in enumerate(zip(others, OTHER_MARKERS, strict=False)):
             name = labels.text("method", column.removeprefix("smd_by_"), language)
-            ax.plot(frame[column].abs(), y, label=name, marker=marker, color=INK, linestyle="none", markersize=4.5,
+            below = [place + 0.16 * (k + 1) for place in y]
+            ax.plot(frame[column].abs(), below, label=name, marker=marker, color=INK, linestyle="none", markersize=3.6,
                     zorder=4, clip_on=False)  # fmt: skip
         ax.set_yticks(list(y), ["\n".join(wrap(name, 34)) for name in names])
         ax.tick_params(axis="y", pad=8)
@@ -138,11 +139,14 @@ def love_plot(
         ax.set_xlim(0, max(0.3, 1.08 * frame[["_a", "_b", *others]].abs().max().max()))
         ax.set_xlabel(f"{say('figure.love_axis', language)} · {say('figure.love_limits', language)}")
         ax.spines["left"].set_visible(False)
-        ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2 + len(others), frameon=False, fontsize=9,
+        ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, frameon=False, fontsize=8.5,
                   handletextpad=0.1, columnspacing=1.2)  # fmt: skip
 
     png = draw(
-        paint, height=0.27 * len(frame) + 0.95, title=title, note=_note(note, released, None, language)
+        paint,
+        height=(0.27 + 0.06 * len(others)) * len(frame) + 0.95 + 0.11 * len(others),
+        title=title,
+        note=_note(note, released, None, language),
     )
     alt = say(
         "figure.love_alt",
@@ -213,7 +217,10 @@ def _parts(row: pd.Series, columns: list[str], labels: Labels, language: str) ->
         elif column == "subgroup":
             text = labels.subgroup(row["subgroup"], language) or say("figure.everybody", language)
         elif column == "population":
-            text = labels.population(row["population"], language) or say("figure.everybody", language)
+            text = labels.population(row["population"], language)
+            if not text and len(columns) > 1:
+                continue
+            text = text or say("figure.everybody", language)
         else:
             text = labels.text(column, row[column], language)
         if column == "outcome" and labels.text("higher_is", row[column], language) == "worse":
@@ -257,8 +264,7 @@ class _ForestRow:
         return say(f"evidence.{self.evidence}", self.language)
 
     def value_text(self) -> str:
-        digits = decimals(_float(self.row, "std_error"))
-        low, high = number(self.low, digits), number(self.high, digits)
+        low, high = interval_limits(self.row)
         value = with_unit(self.estimate, self.row, self.labels, self.language, signed=True)
         return f"{value} [{low}, {high}]"
 
@@ -283,14 +289,14 @@ class _ForestRow:
     def alt(self) -> str:
         if not self.known:
             return say("figure.forest_row_none", self.language, row=self.name, evidence=self.evidence_text())
-        digits = decimals(_float(self.row, "std_error"))
+        low, high = interval_limits(self.row)
         return say(
             "figure.forest_row_alt",
             self.language,
             row=self.name,
             estimate=with_unit(self.estimate, self.row, self.labels, self.language),
-            low=number(self.low, digits),
-            high=number(self.high, digits),
+            low=low,
+            high=high,
             evidence=self.evidence_text(),
         )
 

@@ -24,6 +24,19 @@ class Labels:
             return found[language]
         return say(f"{kind}.{name}", language) if has(f"{kind}.{name}") else name
 
+    def short(self, kind: str, key: object, language: str) -> str:
+        """The label of ``key`` without what stands in brackets; for sentences and heads beside a full label."""
+        name = self.text(kind, key, language)
+        return re.sub(r"\s*（[^（）]*）|\s*\([^()]*\)", "", name).strip() or name
+
+    def shortened(self, kind: str) -> Labels:
+        """These labels with those of one kind short."""
+        short = {
+            key: {language: self.short(kind, key, language) for language in label}
+            for key, label in self.entries.get(kind, {}).items()
+        }
+        return self.add(kind, short)
+
     def has(self, kind: str, key: object) -> bool:
         """Whether the study (not the fixed wording) has a label for ``key``."""
         return str(key) in self.entries.get(kind, {})

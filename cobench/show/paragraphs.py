@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from cobench.release.escape import escape_html
 from cobench.show.displayed import Displayed
@@ -29,36 +30,44 @@ def holds(row: Mapping) -> bool:
     return detected(row) and not _number(row, "p_adjusted") >= 0.05
 
 
+@dataclass(frozen=True)
+class Context:
+    """What a paragraph has to know besides its rows.
+
+    Attributes
+    ----------
+    within : tuple of str
+        Columns within which students were compared.
+    family : int
+        How many tests ``p_adjusted`` corrects for.
+    interest : ``{outcome: value}``
+        Smallest declared difference of interest.
+    others : ``{(contrast, outcome): (agree, total)}``
+        How many of the other declared adjustments find the same difference.
+    assumption : str, optional
+        What a quasi-experimental claim rests on, as a clause in the language of the paragraph.
+    """
+
+    within: tuple[str, ...] = ()
+    family: int = 0
+    interest: Mapping[str, float] = field(default_factory=dict)
+    others: Mapping[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    assumption: str | None = None
+
+
 def answer(
-    rows: Sequence[Mapping],
-    labels: Labels,
-    language: str,
-    *,
-    within: Sequence[str] = (),
-    family: int = 0,
-    interest: Mapping[str, float] | None = None,
-    assumption: str | None = None,
+    rows: Sequence[Mapping], labels: Labels, language: str, context: Context | None = None
 ) -> Displayed:
     """:func:`answer_text` with the badge of every kind of evidence that occurs in it."""
-    text = answer_text(
-        rows, labels, language, within=within, family=family, interest=interest, assumption=assumption
-    )
-    kinds = [kind for kind in EVIDENCE if any(_kind(row) == kind for row in rows)]
-    kinds += ["not_estimable"] if any(_kind(row) == "not_estimable" for row in rows) else []
+    text = answer_text(rows, labels, language, context)
+    kinds = [kind for kind in (*EVIDENCE, "not_estimable") if any(_kind(row) == kind for row in rows)]
     badges = " ".join(evidence_badge(kind, language) for kind in kinds)
     told = " ".join(f"[{say(f'evidence.{kind}', language)}]" for kind in kinds)
     return Displayed(f'<p class="finding">{escape_html(text)} {badges}</p>', f"{text} {told}".strip())
 
 
 def answer_text(
-    rows: Sequence[Mapping],
-    labels: Labels,
-    language: str,
-    *,
-    within: Sequence[str] = (),
-    family: int = 0,
-    interest: Mapping[str, float] | None = None,
-    assumption: str | None = None,
+    rows: Sequence[Mapping], labels: Labels, language: str, context: Context | None = None
 ) -> str:
     """One paragraph about the declared effects of one treatment, in words that their evidence allows.
 
@@ -66,16 +75,8 @@ def answer_text(
     ----------
     rows : sequence of mapping or Series
         Released rows of one treatment by primary methods on everybody, all of one role.
-    within : sequence of str
-        Columns within which students were compared.
-    family : int
-        How many tests ``p_adjusted`` corrects for.
-    interest : ``{outcome: value}``, optional
-        Smallest declared difference of interest.
-    assumption : str, optional
-        What a quasi-experimental claim rests on, as a clause in ``language``.
     """
-    say_it = _Teller(labels, language, tuple(within), family, dict(interest or {}), assumption)
+    tell = _Teller(labels, language, context or Context())
     asked = [row for row in rows if _kind(row) in EVIDENCE]
     known = [row for row in asked if math.isfinite(_number(row, "estimate"))]
     hidden = [row for row in asked if not math.isfinite(_number(row, "estimate"))]
@@ -83,21 +84,25 @@ def answer_text(
     for row in sorted(known, key=lambda row: EVIDENCE.index(_kind(row))):
         blocks.setdefault((labels.population(row.get("population"), language), _kind(row)), []).append(row)
     sentences = [
-        each for (group, kind), own in blocks.items() for each in say_it.block(own, group, kind) if each
+        each for (group, kind), own in blocks.items() for each in tell.block(own, group, kind) if each
     ]
-    sentences += say_it.unanswered([row for row in rows if _kind(row) == "not_estimable"], hidden)
+    sentences += tell.unanswered([row for row in rows if _kind(row) == "not_estimable"], hidden)
     if any(unit_word(row, labels, language) in SD for row in known):
         sentences.append(say("answer.sd", language))
     return (" " if language == "en" else "").join(sentence_case(each) for each in sentences)
 
 
+@dataclass(frozen=True)
 class _Teller:
     """Sentences about rows of one treatment."""
 
-    def __init__(self, labels, language, within, family, interest, assumption):
-        self.labels, self.language, self.within, self.family = labels, language, within, family
-        self.interest = interest
-        self.assumption = assumption or say("effect.assumption_default", language)
+    labels: Labels
+    language: str
+    context: Context
+
+    @property
+    def assumption(self) -> str:
+        return self.context.assumption or say("effect.assumption_default", self.language)
 
     def say(self, key: str, **slots: object) -> str:
         return say(f"answer.{key}", self.language, **slots)
@@ -110,8 +115,9 @@ class _Teller:
         treatment = self.labels.text("treatment", rows[0].get("treatment", ""), self.language)
         return [
             self._compared(rows[0], group, kind),
-            self._counts(rows, found),
-            self._found(found, kind),
+            (" " if self.language == "en" else "").join(
+                filter(None, [self._counts(rows, found), self._found(found, kind)])
+            ),
             self._lost(lost),
             self._null(null, kind),
             self.say(f"caution_{kind}", **self._caution(kind, treatment)),
@@ -130,7 +136,7 @@ class _Teller:
     def _compared(self, row: Mapping, group: str, kind: str) -> str:
         treatment = str(row.get("treatment", ""))
         who = say("effect.who", self.language, group=group) if group else ""
-        names = [self.labels.text("column", name, self.language) for name in self.within]
+        names = [self.labels.text("column", name, self.language) for name in self.context.within]
         where = self.say("within", names=self._joined(names)) if names else ""
         return self.say(
             f"compared_{kind}", who=who, where=where,
@@ -143,7 +149,9 @@ class _Teller:
             return ""
         role = "confirmatory" if rows[0].get("role") == "confirmatory" else "exploratory"
         corrected = any(math.isfinite(_number(row, "p_adjusted")) for row in rows)
-        after = self.say("corrected", family=self.family) if corrected and self.family > 1 else ""
+        after = (
+            self.say("corrected", family=self.context.family) if corrected and self.context.family > 1 else ""
+        )
         slots = {"total": len(rows), "after": after, "kind": self.say(f"kind_{role}")}
         return self.say("counts", found=len(found), **slots) if found else self.say("counts_none", **slots)
 
@@ -151,10 +159,20 @@ class _Teller:
         if not rows:
             return ""
         clauses = [
-            self.say(f"found_{kind}", **self._about(row), **self._sizes(row, kind in EVIDENCE[:2]))
+            self.say(
+                f"found_{kind}",
+                agree=self._agree(row),
+                **self._about(row),
+                **self._sizes(row, kind in EVIDENCE[:2]),
+            )
             for row in rows
         ]
         return self.say("found", clauses=("；" if self.language == "zh" else "; ").join(clauses))
+
+    def _agree(self, row: Mapping) -> str:
+        asked = (str(row.get("contrast")), str(row.get("outcome")))
+        agree, total = self.context.others.get(asked, (0, 0))
+        return self.say("agree", agree=agree, total=total) if total else ""
 
     def _lost(self, rows: list[Mapping]) -> str:
         if not rows:
@@ -176,7 +194,7 @@ class _Teller:
             size, text = self._smallest_seen(row)
             if outcome not in largest or size > largest[outcome][0]:
                 largest[outcome] = (size, text)
-        seen = self._joined([text for _, text in largest.values()])
+        seen = self.say("or").join(text for _, text in largest.values())
         names = self._names(rows, numbers=len(rows) <= FEW_NULLS)
         extra = {"assumption": self.assumption} if kind == "quasi_experimental" else {}
         return self.say(f"null_{kind}", names=names, seen=seen, **extra)
@@ -186,7 +204,7 @@ class _Teller:
 
         size = minimum_detectable(_number(row, "std_error"), _number(row, "df"))
         told = {"size": with_unit(size, row, self.labels, self.language), "outcome": self._outcome(row)}
-        interest = self.interest.get(str(row.get("outcome", "")))
+        interest = self.context.interest.get(str(row.get("outcome", "")))
         if interest is None:
             return size, self.say("seen", **told)
         digits = decimals(_number(row, "std_error"))
@@ -217,9 +235,7 @@ class _Teller:
         return {"contrast": contrast, "outcome": self._outcome(row)}
 
     def _outcome(self, row: Mapping) -> str:
-        """The outcome's name without what stands in brackets; the table beside the paragraph has it in full."""
-        name = self.labels.text("outcome", row.get("outcome", ""), self.language)
-        return name.split("（")[0].split(" (")[0].strip() or name
+        return self.labels.short("outcome", row.get("outcome", ""), self.language)
 
     def _sizes(self, row: Mapping, causal: bool) -> dict[str, str]:
         told = effect_numbers(row, self.labels, self.language)

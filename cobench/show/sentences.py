@@ -67,14 +67,17 @@ def effect_sentence(
 
 def interval_text(row: Mapping, language: str) -> str:
     """``95% CI 0.05 to 0.19`` of one row."""
+    low, high = interval_limits(row)
+    return say("effect.interval", language, level=f"{100 * _level(row):.0f}", low=low, high=high)
+
+
+def interval_limits(row: Mapping) -> tuple[str, str]:
+    """Both limits, with a decimal more where rounding would put one on zero and hide its sign."""
+    low, high = _number(row, "conf_low"), _number(row, "conf_high")
     digits = decimals(_number(row, "std_error"))
-    return say(
-        "effect.interval",
-        language,
-        level=f"{100 * _level(row):.0f}",
-        low=number(_number(row, "conf_low"), digits),
-        high=number(_number(row, "conf_high"), digits),
-    )
+    hidden = any(0 < abs(limit) < 0.5 * 10**-digits for limit in (low, high))
+    digits += 1 if hidden else 0
+    return number(low, digits), number(high, digits)
 
 
 def evidence_badge(evidence: str, language: str, why: str | None = None) -> str:

@@ -19,7 +19,7 @@ from cobench.show.wording import say
 
 MATRIX_ROW = 0.17
 PANEL = 1.15
-NAME_WIDTH = 40
+NAME_WIDTH = 32
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def spec_curve(
             ax.set_xlim(-0.6, len(specs) - 0.4)
         bottom.set_xticks([primary], [say("figure.curve_primary", language)], color=ACCENT)
 
-    lines = sum(1 + len(choices) for choices in matrix.values())
+    lines = sum(1 + sum(len(wrap(each, NAME_WIDTH)) for each in choices) for choices in matrix.values())
     heights = [*(PANEL for _ in panels), MATRIX_ROW * lines]
     note = " ".join(filter(None, [say("figure.curve_note", language, total=len(specs)), note]))
     png = draw(
@@ -175,10 +175,10 @@ def _paint_matrix(ax, matrix: dict, total: int, primary: int) -> None:
         ticks.append(y)
         texts.append(group)
         for choice, on in choices.items():
-            y += 1
-            ticks.append(y)
             lines = wrap(choice, NAME_WIDTH)
-            texts.append(lines[0] if len(lines) == 1 else f"{lines[0]}…")
+            y += 1 + (len(lines) - 1) / 2
+            ticks.append(y)
+            texts.append("\n".join(lines))
             ax.plot(
                 range(total), [y] * total, linestyle="none", marker="o", markersize=3, color=FAINT, zorder=1
             )
@@ -186,6 +186,7 @@ def _paint_matrix(ax, matrix: dict, total: int, primary: int) -> None:
                 ax.plot(
                     place, y, marker="o", markersize=5.5, zorder=3, color=ACCENT if place == primary else INK
                 )
+            y += (len(lines) - 1) / 2
         y += 1
     ax.set_yticks(ticks, texts, fontsize=8)
     for tick, place in zip(ax.get_yticklabels(), ticks, strict=True):

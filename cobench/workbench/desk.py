@@ -17,7 +17,7 @@ from cobench.effects.estimates import COLUMNS as ESTIMATE_COLUMNS
 from cobench.effects.reasons import reason_in
 from cobench.errors import StageMissingError
 from cobench.monitor.standards import bundled_standards
-from cobench.release import Counted, Released, release_estimates
+from cobench.release import Counted, Released, ledger, release_estimates
 from cobench.release.structure import Key
 from cobench.show import Displayed, Labels, guard_display, say, study_labels, use_theme
 from cobench.study import Study, Term, find_study, load_study
@@ -124,8 +124,14 @@ class Desk:
         return True
 
     def effects(self, treatment: str | None = None) -> Released:
-        """The term's estimates (of one treatment), small arms hidden."""
-        return self._estimates(self.derived("estimates"), treatment)
+        """The term's estimates (of one treatment), small arms hidden; released once, all treatments together."""
+        anew = ledger.is_collecting()
+        everything = self._estimates(self.derived("estimates")) if anew else self._released
+        return everything if treatment is None else everything.where(lambda f: f["treatment"] == treatment)
+
+    @cached_property
+    def _released(self) -> Released:
+        return self._estimates(self.derived("estimates"))
 
     def last_term_effects(self) -> Released | None:
         """Estimates of the declared baseline term, if that term has been evaluated."""
@@ -135,12 +141,10 @@ class Desk:
             frame = store.read_stage(self.study, self.term.baseline, "estimates")
         except StageMissingError:
             return None
-        return self._estimates(frame, None) if len(frame) else None
+        return self._estimates(frame) if len(frame) else None
 
-    def _estimates(self, frame: pd.DataFrame, treatment: str | None) -> Released:
+    def _estimates(self, frame: pd.DataFrame) -> Released:
         rows = frame if len(frame) else pd.DataFrame(columns=ESTIMATE_COLUMNS)
-        if treatment is not None:
-            rows = rows[rows["treatment"] == treatment].reset_index(drop=True)
         rows = self._in_declared_order(rows)
         rows = rows.assign(reason=[reason_in(reason, self.language) for reason in rows["reason"]])
         return release_estimates(rows, min_cell=self.min_cell, planned=self.planned)

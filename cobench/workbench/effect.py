@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from cobench.declared import Text
 from cobench.designs import design_of
 from cobench.errors import ParameterError
 from cobench.panel import covariate_columns
@@ -11,6 +12,7 @@ from cobench.release import Released, release_aggregate, release_histogram, rele
 from cobench.show import (
     Displayed,
     Figure,
+    Labels,
     bullets,
     download,
     finding,
@@ -25,8 +27,7 @@ from cobench.workbench import quality, summary
 from cobench.workbench.desk import Desk, together
 
 DECLARED_COLUMNS = [
-    "outcome", "contrast", "population", "estimate", "conf_low", "conf_high", "p_adjusted", "effect_size", "n_treated",
-    "n_obs", "role", "evidence",
+    "contrast", "outcome", "population", "estimate", "conf_low", "conf_high", "p_adjusted", "n_obs", "evidence",
 ]  # fmt: skip
 BALANCE_VALUES = (
     "mean_treated", "mean_control", "mean_treated_after", "mean_control_after", "smd_before", "smd_after", "g_before",
@@ -73,7 +74,7 @@ def declared(desk: Desk, treatment: str) -> Displayed:
     return table(
         released,
         language=desk.language,
-        labels=desk.labels,
+        labels=desk.labels.shortened("outcome"),
         caption=desk.say("page.declared"),
         columns=columns,
         note=desk.say("page.declared_note"),
@@ -138,8 +139,7 @@ def balance(desk: Desk, treatment: str) -> Displayed:
     frame = main_balance(desk, treatment)
     if not len(frame):
         return paragraph(desk.say("page.no_covariates"))
-    others = [name for name in frame if name.startswith("smd_by_")]
-    columns = ["covariate", "kind", "smd_before", "smd_after", *others, "wwc_before", "wwc_after"]
+    columns = ["covariate", "smd_before", "smd_after", "wwc_before", "wwc_after"]
     return table(
         released_balance(desk, frame, main_effect(desk, treatment)).pick(columns),
         language=desk.language,
@@ -149,7 +149,7 @@ def balance(desk: Desk, treatment: str) -> Displayed:
             contrast=contrast_label(desk, treatment, frame),
             outcome=main_outcome(desk, treatment),
         ),
-        formats={name: ".2f" for name in ("smd_before", "smd_after", *others)},
+        formats={"smd_before": ".2f", "smd_after": ".2f"},
         note=_group_sizes(desk, treatment, frame)
         + " "
         + desk.say(
@@ -172,25 +172,36 @@ def overlap(desk: Desk, treatment: str) -> Figure | Displayed:
 
 
 def checks(desk: Desk, treatment: str) -> Displayed:
-    """Every check: passed, failed, not applicable or errored, each with a sentence; failures first."""
+    """Every check with a sentence: those not passed in a table, the others folded below."""
     frame = desk.derived("checks")
     frame = frame[frame["effect"].isin([effect.id for effect in effects_of(desk, treatment)])]
+    labels = desk.labels.shortened("outcome")
+    outcomes = {effect.id: effect.outcome for effect in desk.study.effects}
     frame = frame.assign(
-        outcome=frame["effect"].map({effect.id: effect.outcome for effect in desk.study.effects}),
+        outcome=[labels.text("outcome", outcomes[each], desk.language) for each in frame["effect"]],
+        contrast=[
+            desk.labels.contrast(treatment, each, desk.language) if each else "" for each in frame["contrast"]
+        ],
         text=frame[f"text_{desk.language}"],
         order=frame["status"].map(CHECK_ORDER),
-    ).sort_values(["order", "check", "outcome", "contrast"], kind="stable")
-    same = ["check", "status", "text"]
-    merged = frame.groupby([*same, "order"], sort=False)["outcome"].agg(
-        lambda names: ", ".join(_named(desk, names))
+    ).sort_values(["order", "check"], kind="stable")
+    frame = frame[frame["check"] != "interaction"]  # stand with the subgroups
+    same = ["check", "status", "text", "order"]
+    merged = frame.groupby(same, sort=False)[["outcome", "contrast"]].agg(
+        lambda names: ", ".join(dict.fromkeys(filter(None, names)))
     )
-    shown = merged.reset_index().sort_values("order", kind="stable")[["check", "status", "outcome", "text"]]
-    return table(
-        release_aggregate(shown.reset_index(drop=True), about="design"),
-        language=desk.language,
-        labels=desk.labels,
-        caption=desk.say("page.checks"),
+    shown = merged.reset_index()[["check", "status", "outcome", "contrast", "text", "order"]]
+    settled = shown["order"] >= CHECK_ORDER["passed"]
+    open_, rest = (
+        table(
+            release_aggregate(rows.drop(columns="order").reset_index(drop=True), about="design"),
+            language=desk.language,
+            labels=desk.labels,
+            caption=desk.say(caption),
+        )
+        for rows, caption in ((shown[~settled], "page.checks"), (shown[settled], "page.checks_passed"))
     )
+    return open_ + folded(desk.say("page.checks_folded", n=int(settled.sum())), rest)
 
 
 def specification(desk: Desk, treatment: str) -> Displayed:
@@ -313,7 +324,9 @@ def main_balance(desk: Desk, treatment: str) -> pd.DataFrame:
     ``smd_after`` is under the weights of ``method`` (the primary one where it has weights), ``smd_by_...`` under
     those of the others. The other contrasts are in the workbook.
     """
-    balance = of_main_effect(desk, treatment, "balance")
+    balance = of_main_effect(desk, treatment, "balance_by_method")
+    if not len(balance):
+        balance = of_main_effect(desk, treatment, "balance").assign(method="")
     if not len(balance):
         return balance
     first = balance[balance["method"] == balance["method"].iloc[0]]
@@ -381,11 +394,16 @@ def contrast_label(desk: Desk, treatment: str, frame: pd.DataFrame) -> str:
     return desk.labels.contrast(treatment, frame["contrast"].iloc[0], desk.language)
 
 
-def covariate_labels(desk: Desk, treatment: str):
-    """Labels of contrasts and covariates, lagged outcomes and categories among them."""
+def covariate_labels(desk: Desk, treatment: str, *, short: bool = False) -> Labels:
+    """Labels of contrasts and covariates, lagged outcomes and categories among them.
+
+    ``short`` leaves out what stands in brackets in the name of an outcome.
+    """
     names = {"sex=m": {"zh": "男生", "en": "boys"}, "sex=f": {"zh": "女生", "en": "girls"}}
     for outcome in (*desk.study.outcomes.values(), *desk.study.scales.values()):
         label = outcome.label
+        if short and desk.labels.has("outcome", outcome.id):
+            label = Text(**{code: desk.labels.short("outcome", outcome.id, code) for code in ("zh", "en")})
         names[f"{outcome.id}@baseline"] = {"zh": f"{label.zh}（上学期）", "en": f"{label.en}, last term"}
     for category in desk.study.categories:
         names[f"category:{category.id}"] = {"zh": category.label.zh, "en": category.label.en}
@@ -408,7 +426,3 @@ def covariate_labels(desk: Desk, treatment: str):
 
 def _several_populations(released: Released) -> bool:
     return released.frame["population"].nunique() > 1
-
-
-def _named(desk: Desk, outcomes: pd.Series) -> list[str]:
-    return [desk.labels.text("outcome", name, desk.language) for name in dict.fromkeys(outcomes)]

@@ -7,6 +7,7 @@ import pandas as pd
 from cobench.designs import Specification, design_of, specifications
 from cobench.release import release_aggregate
 from cobench.show import Displayed, Figure, Spec, forest_plot, paragraph, say, spec_curve, table
+from cobench.show.wording import sentence_case
 from cobench.study import Effect
 from cobench.workbench import summary
 from cobench.workbench.desk import Desk
@@ -20,9 +21,9 @@ from cobench.workbench.effect import (
 
 UNADJUSTED = "difference"
 WEIGHTING_COLUMNS = [
-    "contrast", "method", "largest_before", "largest_after", "n_satisfied", "n_needs_adjustment", "n_fails", "ess",
-    "population",
+    "contrast", "method", "largest_before", "largest_after", "wwc_counts", "ess", "population",
 ]  # fmt: skip
+VERDICTS = ("satisfied", "needs_adjustment", "fails")
 
 
 def curve(desk: Desk, treatment: str, outcome: str) -> Figure | Displayed:
@@ -53,8 +54,7 @@ def declared_specs(desk: Desk, effect: Effect) -> list[Spec]:
 
 def weightings(desk: Desk, treatment: str) -> Displayed:
     """Every weighting of the main effect: balance it reaches, effective numbers, and whom it leaves."""
-    balance = of_main_effect(desk, treatment, "balance")
-    balance = balance[balance["method"] != ""] if len(balance) else balance
+    balance = of_main_effect(desk, treatment, "balance_by_method")
     if not len(balance):
         return paragraph(desk.say("page.no_weights"))
     effect = main_effect(desk, treatment)
@@ -62,24 +62,23 @@ def weightings(desk: Desk, treatment: str) -> Displayed:
     rows = desk.effects(treatment).where(lambda frame: summary.everybody(frame)).frame
     rows = rows[rows["spec_id"] == spec_id].set_index(["contrast", "method"])
     parts = []
-    for (contrast, method), own in balance.groupby(["contrast", "method"], sort=False):
-        shown = released_balance(desk, own.reset_index(drop=True), effect).frame
-        verdicts = shown["wwc_after"].value_counts()
-        row = rows.loc[(contrast, method)]
-        parts.append(
-            {
-                "contrast": contrast,
-                "method": method,
-                "largest_before": shown["smd_before"].abs().max(),
-                "largest_after": shown["smd_after"].abs().max(),
-                **{
-                    f"n_{verdict}": int(verdicts.get(verdict, 0))
-                    for verdict in ("satisfied", "needs_adjustment", "fails")
-                },
-                "ess": row["ess"],
-                "population": row["population"],
-            }
-        )
+    for contrast, found in balance.groupby("contrast", sort=False):
+        before = released_balance(desk, _of_first_method(found), effect).frame["smd_before"].abs().max()
+        for method, own in found.groupby("method", sort=False):
+            shown = released_balance(desk, own.reset_index(drop=True), effect).frame
+            verdicts = shown["wwc_after"].value_counts()
+            row = rows.loc[(contrast, method)]
+            parts.append(
+                {
+                    "contrast": contrast,
+                    "method": method,
+                    "largest_before": before,
+                    "largest_after": shown["smd_after"].abs().max(),
+                    "wwc_counts": " / ".join(str(verdicts.get(verdict, 0)) for verdict in VERDICTS),
+                    "ess": row["ess"],
+                    "population": row["population"],
+                }
+            )
     return table(
         release_aggregate(pd.DataFrame(parts)[WEIGHTING_COLUMNS], about="design"),
         language=desk.language,
@@ -92,6 +91,10 @@ def weightings(desk: Desk, treatment: str) -> Displayed:
     )
 
 
+def _of_first_method(balance: pd.DataFrame) -> pd.DataFrame:
+    return balance[balance["method"] == balance["method"].iloc[0]].reset_index(drop=True)
+
+
 def subgroups(desk: Desk, treatment: str) -> Figure | Displayed:
     """Declared subgroups of the first effect that has any, by its primary method; exploratory.
 
@@ -102,7 +105,7 @@ def subgroups(desk: Desk, treatment: str) -> Figure | Displayed:
         return paragraph(desk.say("page.no_subgroups"))
     first = released.frame["outcome"].iloc[0]
     shown = released.where(lambda frame: frame["outcome"] == first)
-    name = desk.labels.text("outcome", first, desk.language)
+    name = desk.labels.short("outcome", first, desk.language)
     title = desk.say("page.subgroups_title", outcome=name)
     return forest_plot(shown, language=desk.language, labels=desk.labels, title=title)
 
@@ -121,10 +124,10 @@ def interactions(desk: Desk, treatment: str) -> Displayed:
         {
             "subgroup_of": [name for name, _ in texts],
             "contrast": own["contrast"].to_numpy(),
-            "text": [text for _, text in texts],
+            "text": [sentence_case(text) for _, text in texts],
         }
-    )
-    outcome = desk.labels.text("outcome", effect.outcome, desk.language)
+    ).sort_values("subgroup_of", kind="stable", ignore_index=True)
+    outcome = desk.labels.short("outcome", effect.outcome, desk.language)
     return paragraph(desk.say("page.subgroups_rule")) + table(
         release_aggregate(shown, about="design"),
         language=desk.language,
@@ -142,7 +145,7 @@ def _curve(desk: Desk, effect: Effect) -> list[Figure]:
     if not len(released):
         return []
     labels = desk.labels.add("specification", {spec.spec_id: _in_words(desk, effect, spec) for spec in specs})
-    outcome = labels.text("outcome", effect.outcome, desk.language)
+    outcome = labels.short("outcome", effect.outcome, desk.language)
     figure = spec_curve(released, specs, language=desk.language, labels=labels, outcome=outcome)
     return [figure]
 
@@ -155,7 +158,7 @@ def _asked(frame: pd.DataFrame, keys: dict) -> pd.Series:
 def _choices(desk: Desk, effect: Effect, spec: Specification, language: str = "") -> dict[str, str]:
     """What a specification chooses, by group of choices, in words."""
     language = language or desk.language
-    labels = covariate_labels(desk, effect.treatment)
+    labels = covariate_labels(desk, effect.treatment, short=True)
     variant, design = spec.variant, spec.design
 
     def group(name: str) -> str:

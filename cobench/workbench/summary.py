@@ -10,6 +10,7 @@ from cobench.show import (
     Displayed,
     Figure,
     bullets,
+    detected,
     effect_sentence,
     evidence_badge,
     forest_plot,
@@ -76,15 +77,23 @@ def answer(desk: Desk, released: Released) -> Displayed:
     within = [
         name for name in (effects[0].within if effects else ()) if all(name in e.within for e in effects)
     ]
-    family = int(desk.effects().frame["p_adjusted"].notna().sum())
-    return show.answer(
-        rows,
-        desk.labels,
-        desk.language,
-        within=within,
-        family=family,
+    context = show.Context(
+        within=tuple(within),
+        family=int(desk.effects().frame["p_adjusted"].notna().sum()),
         interest={e.outcome: e.smallest_of_interest for e in effects if e.smallest_of_interest is not None},
+        others={(row["contrast"], row["outcome"]): _agreeing(desk, row) for row in rows},
     )
+    return show.answer(rows, desk.labels, desk.language, context)
+
+
+def _agreeing(desk: Desk, row: pd.Series) -> tuple[int, int]:
+    """How many of the other declared adjustments of an effect find the same difference, and how many there are."""
+    frame = desk.effects(row["treatment"]).frame
+    same = (frame["outcome"] == row["outcome"]) & (frame["contrast"] == row["contrast"]) & everybody(frame)
+    others = frame[same & (frame["role"] == "robustness") & frame["estimate"].notna()]
+    others = others[others["evidence"] != "descriptive"]
+    agree = [detected(other) and other["estimate"] * row["estimate"] > 0 for _, other in others.iterrows()]
+    return sum(agree), len(agree)
 
 
 def forest(desk: Desk, treatment: str | None = None) -> Figure:

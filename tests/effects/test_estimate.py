@@ -267,6 +267,11 @@ def test_every_method_stands_side_by_side_from_one_design():
     assert adjusted["estimate"].between(0.15, 0.40).all()
     assert set(adjusted["evidence"]) == {"adjusted_association"}
     assert rows.loc["iv", "estimand"] == "LATE" and rows["n_clusters"].nunique() <= 3
+    weighted = result.balance_by_method.groupby("method")
+    assert set(weighted.groups) == {"ipw", "entropy_balance", "matching", "aipw"}
+    assert (weighted["ess"].first() < rows["n_obs"].max()).all()
+    worst = weighted["smd_after"].agg(lambda smd: smd.abs().max())
+    assert worst["entropy_balance"] < 1e-7 < worst["ipw"] < 0.1
     assert {"instrument", "exclusion", "monotonicity", "interaction"} <= set(checks_of(result))
     scores = result.scores.groupby("estimate_id")["score"].apply(lambda s: np.sqrt((s**2).sum()))
     confirmatory = rows.loc["aipw"]

@@ -114,7 +114,7 @@ def test_texts_are_escaped_everywhere():
 
 
 def test_headings_have_anchors():
-    assert heading("page.methods", "zh").html == '<h2 id="page-methods">所有声明的方法</h2>'
+    assert heading("page.checks", "zh").html == '<h2 id="page-checks">未通过的检查</h2>'
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.json"])
