@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cobench.show.wording import has, say
+from cobench.show.wording import LANGUAGES, has, say
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Labels:
     def shortened(self, kind: str) -> Labels:
         """These labels with those of one kind short."""
         short = {
-            key: {language: self.short(kind, key, language) for language in label}
-            for key, label in self.entries.get(kind, {}).items()
+            key: {language: self.short(kind, key, language) for language in LANGUAGES}
+            for key in self.entries.get(kind, {})
         }
         return self.add(kind, short)
 

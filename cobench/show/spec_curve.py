@@ -191,7 +191,6 @@ def _paint_matrix(ax, matrix: dict, total: int, primary: int) -> None:
     ax.set_yticks(ticks, texts, fontsize=8)
     for tick, place in zip(ax.get_yticklabels(), ticks, strict=True):
         tick.set_color(INK if place in heads else MUTED)
-        tick.set_fontweight("bold" if place in heads else "normal")
     ax.set_ylim(y - 0.5, -0.6)
     for side in ("left", "bottom"):
         ax.spines[side].set_visible(False)

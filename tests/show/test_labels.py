@@ -40,3 +40,11 @@ def test_the_demo_study_has_labels_for_what_it_declares(request):
             assert labels.contrast(treatment.id, level.id, "zh") == level.label.zh
     assert labels.text("unit", "math", "en") == "SD"
     assert labels.text("school", "S01", "en") == "School 1"
+
+
+def test_short_labels_leave_out_brackets_in_both_languages():
+    from cobench.declared import Text
+
+    labels = Labels({"outcome": {"math": Text(zh="数学成绩（校内标准分）", en="maths (school paper)")}})
+    short = labels.shortened("outcome")
+    assert (short.text("outcome", "math", "zh"), short.text("outcome", "math", "en")) == ("数学成绩", "maths")
