@@ -25,6 +25,7 @@ SCHOOLS = pd.DataFrame(
         "school": ["S01", "S02", "S03"],
         "name": ["示例第一小学", "示例初中", "示例第二小学"],
         "short_name": ["实验", "初中", "实验"],
+        "former_names": [None, None, None],
         "stage": ["primary", "junior", "primary"],
     }
 )

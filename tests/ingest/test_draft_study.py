@@ -81,7 +81,7 @@ def test_questions_that_identify_are_known_and_free_text_stays_out(drafted):
     (path,) = (drafted / "codebooks").glob("*.toml")
     book = tomllib.loads(path.read_text(encoding="utf-8"))
     assert book["identify"] == {"school": "1、学校", "class": "2、孩子班级", "name": "3、孩子姓名"}
-    assert [item.get("kind") for item in book["items"]] == [None, None, "text"]
+    assert [item.get("kind") for item in book["items"]] == ["choice", "choice", "text"]
 
 
 def test_no_person_and_no_answer_in_free_text_reaches_the_draft(drafted):

@@ -14,7 +14,7 @@ from small_study import EARLIER, KEY, LOG, STUDY, TERM, lay_out, log_rows, raw
 from cobench import store
 from cobench.errors import CobenchError, IngestError, StudyFileError, UnreadableFileError
 from cobench.ingest import sources_sql
-from cobench.ingest.ingest import ingest_term
+from cobench.ingest.ingest import ingest_term, ingest_terms
 from cobench.ingest.readers import read_cells
 from cobench.study import load_study
 from cobench.workbench import prepare
@@ -177,12 +177,12 @@ def test_a_kept_file_cut_anywhere_is_refused(sqlite):
 
 def test_a_changed_database_makes_its_term_be_read_again_and_an_unchanged_one_does_not(sqlite, monkeypatch):
     study, read = load_study(sqlite), []
-    monkeypatch.setattr(prepare, "load_key", lambda *_: KEY)
+    monkeypatch.setattr(prepare, "study_key", lambda *_: KEY)
     monkeypatch.setattr(prepare.stage, "prepare", lambda *_, **__: None)
     monkeypatch.setattr(
         prepare,
-        "ingest_term",
-        lambda study, term, **more: read.append(term) or ingest_term(study, term, **more),
+        "ingest_terms",
+        lambda study, terms, **more: read.extend(changed := ingest_terms(study, terms, **more)) or changed,
     )
     prepare.bring_up_to_date(study, TERM)
     first, read[:] = list(read), []
