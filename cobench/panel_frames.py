@@ -125,7 +125,10 @@ def _stacked(parts: list[pd.DataFrame]) -> pd.DataFrame:
     for column in parts[0]:
         own = [part[column] for part in parts]
         if isinstance(own[0].dtype, pd.CategoricalDtype):
-            made[column] = pd.api.types.union_categoricals(own)
+            # A term in which the column is blank throughout has categories of no type, which don't unite.
+            made[column] = pd.api.types.union_categoricals(
+                [each.cat.rename_categories(each.cat.categories.astype("str")) for each in own]
+            )
         else:
             made[column] = pd.concat(own, ignore_index=True)
     return pd.DataFrame(made)
