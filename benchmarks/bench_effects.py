@@ -55,7 +55,13 @@ def many_rows(seed: int = 2) -> pd.DataFrame:
 def boosted() -> dict[str, object]:
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-    shape = {"max_iter": 20, "max_leaf_nodes": 15, "early_stopping": False, "random_state": 0}
+    shape = {
+        "max_iter": 30,
+        "learning_rate": 0.2,
+        "max_leaf_nodes": 15,
+        "early_stopping": False,
+        "random_state": 0,
+    }
     return {
         "outcome": HistGradientBoostingRegressor(**shape),
         "propensity": HistGradientBoostingClassifier(**shape),
