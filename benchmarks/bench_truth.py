@@ -220,7 +220,11 @@ FAMILY_TESTS = {"interactions": interaction_test, "romano_wolf": family_test}
 
 def districts(settings: list[str], seeds: range, kept: Path | None = None) -> pd.DataFrame:
     """Rows of all districts; progress on the error stream. What ``kept`` (CSV) holds isn't computed again."""
-    rows = pd.read_csv(kept) if kept and kept.exists() else pd.DataFrame(columns=ROWS)
+    rows = (
+        pd.read_csv(kept, keep_default_na=False, na_values=[""])
+        if kept and kept.exists()
+        else pd.DataFrame(columns=ROWS)
+    )
     have = set(zip(rows["setting"], rows["seed"], strict=True))
     jobs = [
         (setting, [seed for seed in seeds[at : at + CHUNK] if (setting, seed) not in have])

@@ -59,7 +59,7 @@ def write_tables(path: Path, table: pd.DataFrame) -> None:
 def by_estimator(table: pd.DataFrame) -> str:
     """One row an estimator: what it does where its assumptions hold, and what it can't survive."""
     rows = [
-        "| estimator | settings where its assumptions hold | coverage there, % | largest bias there | size, % "
+        "| estimator | settings where its assumptions were declared to hold | coverage there, % | largest bias there | size, % "
         "| what it cannot survive (coverage, % / bias measured) |",
         "|---|---|---|---|---|---|",
     ]
@@ -85,6 +85,8 @@ def by_setting(table: pd.DataFrame) -> list[str]:
             continue
         lines = [
             f"### `{setting}`: {title}",
+            "",
+            f"{own['n'].max()} districts.",
             "",
             "| estimator | assumption that fails | answered, % | bias | against ATT | spread of errors | mean SE "
             "| coverage, % | size, % |",
