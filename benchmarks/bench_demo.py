@@ -37,7 +37,9 @@ def one_seed(seed: int) -> pd.DataFrame:
     world = build_world(seed)
     frames = {name: tables.conform(name, frame) for name, frame in canonical_tables(world).items()}
     panel = build_panel(study, term, {**frames, "scores": _scores(study, frames["responses"])})
-    effect = replace(next(each for each in study.effects if each.id == EFFECT), subgroups=(), history="none")
+    effect = replace(
+        next(each for each in study.effects if each.id == EFFECT), subgroups=(), robustness=(), history="none"
+    )
     estimates = estimate_declared(study, panel, effect).estimates
     truth = realised_att(world.truth, panel.frame, covariate_columns(study, effect), term.id)
     columns = ["contrast", "method", "estimate", "std_error", "conf_low", "conf_high", "status", "n_treated"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from small_study import CODEBOOK, KEY, SURVEY, SURVEY_HEADER, TERM, raw, response, write_xlsx
+from small_study import CODEBOOK, EARLIER, KEY, SURVEY, SURVEY_HEADER, TERM, raw, response, write_xlsx
 
 from cobench import store
 from cobench.errors import CobenchError, UnknownLevelError
@@ -116,7 +116,7 @@ def context(ingested):
     study = load_study(ingested[0])
     roster = read_identities(study).astype("object")
     stored = {
-        n: store.read_table(study, n, except_delivery=TERM)
+        n: store.read_table(study, n, deliveries=[EARLIER])
         for n in ("contacts", "events", "attendance", "logs")
     }
     schools = store.read_table(study, "schools", [TERM])
