@@ -15,7 +15,8 @@ import pandas as pd
 
 from cobench.effects.answers import Answer, check_clusters, checked, observational_rows
 from cobench.effects.exposure import default_within
-from cobench.effects.inference import Precision, dense_codes
+from cobench.effects.folds import cell_means
+from cobench.effects.inference import Precision, dense_codes, fit_ols
 from cobench.effects.reasons import not_estimable
 from cobench.effects.sample import Sample, check_arms, check_known, levels_of, take_sample
 from cobench.effects.support import restrict_to_support
@@ -29,6 +30,7 @@ from cobench.effects.weighting import (
 
 CALLIPER = 0.2
 LEAST_MATCHED = 0.5
+LEAST_A_COLUMN = 3
 SAME = 1e-9
 
 
@@ -78,6 +80,7 @@ def matching(
     replace: bool = True,
     between: bool = True,
     score: str = "logit",
+    adjust: bool = True,
     least_clusters: int = 2,
 ) -> pd.DataFrame:
     """Effect on the exposed (ATT) by nearest-neighbour matching on the propensity score.
@@ -94,6 +97,9 @@ def matching(
     replace : bool
         Whether an unexposed student may be matched more than once.
     score : {"logit", "propensity"}
+    adjust : bool
+        Whether what is left of covariate differences between the matched is taken out by a regression on covariates
+        and their cell means among the unexposed (Abadie and Imbens 2011).
 
     Returns
     -------
@@ -114,8 +120,9 @@ def matching(
         )  # fmt: skip
         check_clusters(sample, least_clusters)
         return fit_matching(
-            sample, caliper=caliper, n_matches=n_matches, replace=replace, between=between, score=score
-        )
+            sample, caliper=caliper, n_matches=n_matches, replace=replace, between=between, score=score,
+            adjust=adjust,
+        )  # fmt: skip
 
     fits = [(level, partial(fit, level)) for level in levels]
     return observational_rows(fits, treatment=treatment, outcome=outcome, estimand="ATT", method="matching")
@@ -129,6 +136,7 @@ def fit_matching(
     replace: bool = True,
     between: bool = True,
     score: str = "logit",
+    adjust: bool = True,
 ) -> Answer:
     """Matching on one sample.
 
@@ -152,17 +160,16 @@ def fit_matching(
         raise not_estimable("mostly_unmatched")
     weights = np.bincount(found.unexposed, weights=found.share, minlength=len(values))
     weights[found.exposed] = 1.0
-    expected = np.bincount(
-        found.exposed, weights=found.share * sample.y[found.unexposed], minlength=len(values)
-    )
+    y = sample.y - _predicted(sample, weights) if adjust else sample.y
+    expected = np.bincount(found.exposed, weights=found.share * y[found.unexposed], minlength=len(values))
     inside = (sample.d == 1) & (weights > 0)
-    gaps = (sample.y - expected)[inside]
+    gaps = (y - expected)[inside]
     keep = weights > 0
     kept = sample.take(keep | (sample.d == 0), "unmatched").take(
         keep[keep | (sample.d == 0)], "not_matched_with"
     )
     answer = Answer(
-        kept, float(gaps.mean()), _precision(kept, found, gaps, weights, keep, replace), "ATT", weights[keep],
+        kept, float(gaps.mean()), _precision(kept, y, found, gaps, weights, replace), "ATT", weights[keep],
         propensity[keep], effective_n(weights[keep], kept.d, "ATT"),
         _population(found, trimmed),
         {"matched_share": found.matched_share, "within_share": found.within_share, "n_clipped": 0, "clip": 0.0},
@@ -277,17 +284,35 @@ def _population(found: Matches, trimmed: bool) -> str:
     )
 
 
+def _predicted(sample: Sample, weights: np.ndarray) -> np.ndarray:
+    """What covariates say of the outcome, (n,), by least squares among the matched unexposed with their weights.
+
+    Cell means of the covariates stand in for cell effects, which a cell without a matched student would not have.
+    They are left out, and then the regression is, where fewer than three students a column would carry it.
+    """
+    x = sample.covariates.x
+    both = x if sample.cell is None else np.column_stack([x, cell_means(x, sample.cell)])
+    rows = (sample.d == 0) & (weights > 0)
+    for columns in (both, x):
+        if columns.shape[1] and rows.sum() >= LEAST_A_COLUMN * columns.shape[1]:
+            centred = columns - np.average(columns[rows], axis=0, weights=weights[rows])
+            kept = fit_ols(sample.y[rows], centred[rows], weights=weights[rows])
+            return centred[:, kept.kept] @ kept.coefficients
+    return np.zeros(len(sample.y))
+
+
 def _precision(
-    kept: Sample, found: Matches, gaps: np.ndarray, weights: np.ndarray, keep: np.ndarray, replace: bool
+    kept: Sample, y: np.ndarray, found: Matches, gaps: np.ndarray, weights: np.ndarray, replace: bool
 ) -> Precision:
+    keep = weights > 0
     w = weights[keep]
     if kept.cluster is not None:
-        contrast = weighted_contrast(kept.y, kept.d, w, None, kept.cluster)
+        contrast = weighted_contrast(y[keep], kept.d, w, None, kept.cluster)
         return weighted_precision(contrast.scores, contrast.df, ("", "CR2"), kept)
     if not replace:
         pair = np.arange(len(keep))
         pair[found.unexposed] = found.exposed
-        contrast = weighted_contrast(kept.y, kept.d, w, None, dense_codes(pair[keep]))
+        contrast = weighted_contrast(y[keep], kept.d, w, None, dense_codes(pair[keep]))
         return Precision(float(np.sqrt(np.sum(contrast.scores**2))), contrast.df, "CR2-pairs")
     return _abadie_imbens(found, gaps, weights)
 

@@ -8,7 +8,7 @@ from reference_data import supported_work
 from simulated import school_selection
 
 from cobench.effects import ipw
-from cobench.effects.weighting import arm_weights, effective_n, weighted_contrast
+from cobench.effects.weighting import arm_weights, effective_n, weighted_contrast, without_ratio_bias
 
 DEHEJIA_WAHBA = [
     "age", "age2", "age3", "educ", "educ2", "black", "hisp", "marr", "nodegree", "re74", "re75", "u74", "u75",
@@ -44,6 +44,44 @@ def test_the_contrast_is_the_weighted_difference_averaged_over_the_exposed():
     assert found.estimate == pytest.approx(by_hand / d.sum(), rel=1e-12)
     shifted = weighted_contrast(y + 100 * cell, d, weights, cell, None)
     assert shifted.estimate == pytest.approx(found.estimate, abs=1e-9)
+
+
+def test_the_bias_of_a_ratio_is_what_the_jackknife_takes_out():
+    draw = np.random.default_rng(3)
+    n = 30
+    w = draw.uniform(0.8, 1.2, n)
+    y = 10 * w + draw.normal(size=n)
+    d, cell = np.r_[np.zeros(n), 1.0], np.zeros(n + 1, int)
+    plain = arm_weights(np.r_[w / (1 + w), 0.5], d, cell, "ATT")
+    corrected = without_ratio_bias(plain, d, cell, "ATT")
+    without = [np.delete(w, i) @ np.delete(y, i) / np.delete(w, i).sum() for i in range(n)]
+    jackknife = n * (w @ y / w.sum()) - (n - 1) * np.mean(without)
+    assert corrected[:n] @ y == pytest.approx(jackknife, abs=5e-4)
+    assert abs(plain[:n] @ y - jackknife) > 2e-3
+    assert (without_ratio_bias(plain, d, None, "ATT") == plain).all()
+
+
+def test_corrected_weights_are_never_negative_and_keep_their_sums():
+    draw = np.random.default_rng(4)
+    d, cell = np.r_[np.ones(5), (draw.random(40) < 0.4)], np.repeat([0, 1, 2, 3, 4], 9)
+    for estimand in ("ATT", "ATE"):
+        plain = arm_weights(draw.beta(0.3, 0.3, 45).clip(1e-6, 1 - 1e-6), d, cell, estimand)
+        corrected = without_ratio_bias(plain, d, cell, estimand)
+        assert (corrected >= 0).all()
+        key = [cell, d]
+        sums = [pd.Series(each).groupby(key).sum().to_numpy() for each in (plain, corrected)]
+        assert sums[1] == pytest.approx(sums[0])
+
+
+def test_small_schools_leave_no_bias():
+    # 150 schools of 40: visits follow need x, and so does the outcome; no visit changes anything.
+    draw = np.random.default_rng(5)
+    x, school = draw.normal(size=6000), np.repeat(np.arange(150), 40)
+    d = (draw.random(6000) < 1 / (1 + np.exp(0.8 - 1.2 * x))).astype(int)
+    frame = pd.DataFrame({"x": x, "visit": d, "school": school, "y": x + 0.3 * draw.normal(size=6000)})
+    row = ipw(frame, "y", "visit", ["x"], ["school"], "school").iloc[0]
+    assert abs(row["estimate"]) < 2 * row["std_error"]
+    assert row["std_error"] < 0.03
 
 
 def test_supported_work_with_cps_controls():
