@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -265,7 +266,9 @@ def driver(tmp_path):
     script = tmp_path / "driver.py"
     here = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
     script.write_text(DRIVER.format(path=here, root=str(study.root)))
-    process = subprocess.Popen([sys.executable, str(script)], start_new_session=True)
+    # A shell without job control starts what is in its background, and so all of this, deaf to Ctrl+C.
+    hear = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen([sys.executable, str(script)], start_new_session=True, preexec_fn=hear)
     kernel_id = study.root / "kernel.pid"
     _until(kernel_id.exists)
     kernel = psutil.Process(int(kernel_id.read_text()))
