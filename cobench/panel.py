@@ -7,6 +7,7 @@ what breaks this.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -214,8 +215,12 @@ def in_content_order(frame: pd.DataFrame) -> pd.DataFrame:
     for name in (*first, *rest):
         if len(open_rows) == 0:
             break
-        texts = frame[name].iloc[order[open_rows]].astype("str").fillna("")
-        rank, distinct = pd.factorize(texts, sort=True)
+        codes, values = pd.factorize(frame[name].iloc[order[open_rows]])
+        texts = pd.Series(values).astype("str").tolist()
+        distinct = sorted({*texts, ""})
+        places = {text: place for place, text in enumerate(distinct)}
+        # The last entry is for missing values, whose code is -1.
+        rank = np.array([places[text] for text in [*texts, ""]])[codes]
         key = group[open_rows] * len(distinct) + rank
         moved = np.argsort(key, kind="stable")
         order[open_rows] = order[open_rows][moved]
@@ -291,16 +296,23 @@ def _exposure(
     has_log = roster["class_id"].isin(arrived)
     # Summed in the order of the minutes, so that the last digit doesn't depend on the order of the rows.
     minutes = during.sort_values("minutes").groupby("student")["minutes"].sum(min_count=1)
-    counted = during.groupby("student").size().reindex(roster.index, fill_value=0).astype("float64")
+    counted = _rows_of(during, roster.index).astype("float64")
     return pd.DataFrame(
         {
             treatment.id: exposure.mask(best.isna() & has_log, treatment.reference),
             f"{treatment.id}:count": counted.where(has_log | best.notna()),
             f"{treatment.id}:minutes": minutes.reindex(roster.index),
-            f"{treatment.id}:history": before.groupby("student").size().reindex(roster.index, fill_value=0),
+            f"{treatment.id}:history": _rows_of(before, roster.index),
         },
         index=roster.index,
     )
+
+
+def _rows_of(rows: pd.DataFrame, students: pd.Index) -> pd.Series:
+    """Number of rows of each student (whole numbers, as :func:`cobench.panel_frames.with_codes` gives them)."""
+    least = int(students.max()) + 1 if len(students) else 0
+    counts = np.bincount(rows["student"], minlength=least)
+    return pd.Series(counts[students], index=students)
 
 
 def _without_earlier_log(
@@ -336,8 +348,10 @@ def _where(rows: pd.DataFrame, expression: str) -> pd.Series:
     """Rows of which a SQL expression is true; an expression that can't be evaluated is the study's error."""
     if rows.empty:
         return pd.Series(False, index=rows.index)
+    words = set(re.findall(r"\w+", expression.lower()))
+    named = rows[[name for name in rows if str(name).lower() in words] or list(rows)]
     with duckdb.connect(":memory:") as connection:
-        connection.register("rows", pa.Table.from_pandas(rows, preserve_index=False))
+        connection.register("rows", pa.Table.from_pandas(named, preserve_index=False))
         try:
             found = connection.sql(f"select coalesce(({expression})::boolean, false) as found from rows").df()
         except duckdb.Error as error:
@@ -414,10 +428,11 @@ def _baseline_values(
 
 def _baseline_reason(before: pd.DataFrame, panel: pd.DataFrame, term: Term) -> pd.Series:
     """Why a baseline is missing: its own reason, ``entry_grade``, or ``not_measured``."""
-    own = before["reason"].astype("str")
-    entering = panel["grade"].isin(ENTRY_GRADES) & (term.start.month >= 8)
-    fallback = pd.Series(np.where(entering, "entry_grade", "not_measured"), index=panel.index, dtype="str")
-    return own.where(own.notna(), fallback).where(before["value"].isna())
+    missed = before["value"].isna()
+    own = before.loc[missed, "reason"].astype("str")
+    entering = panel.loc[missed, "grade"].isin(ENTRY_GRADES) & (term.start.month >= 8)
+    fallback = pd.Series(np.where(entering, "entry_grade", "not_measured"), index=own.index, dtype="str")
+    return own.where(own.notna(), fallback).reindex(panel.index)
 
 
 def _dates(column: str, measured: pd.DataFrame) -> dict:

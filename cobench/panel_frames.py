@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cobench import store
+from cobench.roll import Roll
 from cobench.study import Study, Term
 from cobench.tables import DTYPES, TABLES
 
@@ -36,16 +38,13 @@ def read_panel_frames(study: Study, term: Term) -> tuple[dict[str, pd.DataFrame]
         "memberships": store.read_codes(study, "memberships", [term.id]),
         "outcomes": store.read_codes(study, "outcomes", measured),
     }
-    names = pa.chunked_array(
-        [part for table in held.values() for part in _distinct(table)], pa.string()
-    ).unique()
-    frames = {name: _numbered(name, table, names) for name, table in held.items()}
+    roll = Roll(pa.chunked_array([part for table in held.values() for part in table["student"].chunks]))
+    frames = {name: _numbered(name, table, roll) for name, table in held.items()}
     del held
-    frames["silent"] = _numbered("silent", _silent_seats(study, until[:-1], measured), names)
+    frames["silent"] = _numbered("silent", _silent_seats(study, until[:-1], measured), roll)
     for name in ("contacts", "attendance"):
-        # A term at a time: nearly all that these tables hold of earlier terms are pseudonyms, soon done with.
-        parts = [_numbered(name, store.read_codes(study, name, [each]), names) for each in until]
-        frames[name] = _stacked(parts)
+        rows = store.read_codes(study, name, until, columns=_asked_of(study, name))
+        frames[name] = _numbered(name, rows, roll)
     silent = frames.pop("silent")
     if len(silent):
         both = pd.concat(
@@ -57,7 +56,7 @@ def read_panel_frames(study: Study, term: Term) -> tuple[dict[str, pd.DataFrame]
         frames["enrolments"] = both.astype(types)
     for name in ("events", "logs"):
         frames[name] = _frame(name, store.read_codes(study, name, until))
-    return frames, names
+    return frames, roll.names
 
 
 def with_codes(
@@ -89,49 +88,25 @@ def _whole(students: pd.Series) -> pa.DictionaryArray:
     return array.dictionary_encode()
 
 
-def _codes(students: pa.Array | pa.ChunkedArray) -> pa.ChunkedArray:
-    column = students if isinstance(students, pa.ChunkedArray) else pa.chunked_array([students])
-    if not pa.types.is_dictionary(column.type):
-        column = column.dictionary_encode()
-    return column if column.type == _CODES else column.cast(_CODES)
+def _asked_of(study: Study, name: str) -> list[str]:
+    """Columns of ``name`` that exposure rests on: those always used, and those that a level's condition names."""
+    told = " ".join(
+        level.where
+        for treatment in study.treatments.values()
+        if treatment.from_ == name
+        for level in treatment.levels
+    )
+    words = {"student", "date", "event", "minutes", *re.findall(r"\w+", told.lower())}
+    return [each for each in TABLES[name].columns if each in words]
 
 
-def _distinct(table: pa.Table) -> list[pa.Array]:
-    """Pseudonyms that a table holds, some of them perhaps more than once."""
-    return [
-        part.dictionary.take(pc.unique(part.indices.drop_null())) for part in _codes(table["student"]).chunks
-    ]
-
-
-def _numbered(name: str, table: pa.Table, names: pa.Array) -> pd.DataFrame:
-    """A table with the number of each student into ``names``, without rows of others."""
-    numbers = [
-        np.append(pc.index_in(part.dictionary, names).fill_null(-1).to_numpy(), -1)[
-            part.indices.fill_null(-1).to_numpy()
-        ]
-        for part in _codes(table["student"]).chunks
-    ]
-    student = np.concatenate(numbers).astype(np.int64) if numbers else np.array([], dtype=np.int64)
-    kept = student >= 0
-    rows = table.drop_columns("student")
+def _numbered(name: str, table: pa.Table, roll: Roll) -> pd.DataFrame:
+    """A table with the number of each student on ``roll``, without rows of others."""
+    numbers, rows = roll.numbers(table["student"]), table.drop_columns("student")
+    kept = numbers >= 0
     if not kept.all():
-        rows, student = rows.filter(pa.array(kept)), student[kept]
-    return _frame(name, rows).assign(student=student)
-
-
-def _stacked(parts: list[pd.DataFrame]) -> pd.DataFrame:
-    """Frames below each other, categories kept."""
-    made = {}
-    for column in parts[0]:
-        own = [part[column] for part in parts]
-        if isinstance(own[0].dtype, pd.CategoricalDtype):
-            # A term in which the column is blank throughout has categories of no type, which don't unite.
-            made[column] = pd.api.types.union_categoricals(
-                [each.cat.rename_categories(each.cat.categories.astype("str")) for each in own]
-            )
-        else:
-            made[column] = pd.concat(own, ignore_index=True)
-    return pd.DataFrame(made)
+        rows, numbers = rows.filter(pa.array(kept)), numbers[kept]
+    return _frame(name, rows).assign(student=numbers)
 
 
 def _frame(name: str, table: pa.Table) -> pd.DataFrame:

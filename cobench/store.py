@@ -247,10 +247,10 @@ def read_table(
 def read_codes(
     study: Study, name: str, terms: Iterable[str], *, columns: Collection[str] | None = None
 ) -> pa.Table:
-    """Rows of a canonical table as Arrow, texts as codes: quick and small for large tables."""
+    """Rows of a canonical table as Arrow, texts but for pseudonyms as codes: quick and small for large tables."""
     kinds = tables.TABLES[name].columns
     wanted = [each for each in kinds if columns is None or each in columns]
-    texts = [each for each in wanted if kinds[each] == "text"]
+    texts = [each for each in wanted if kinds[each] == "text" and each != "student"]
     files = _files(study, name, terms)
     if not files:
         return tables.to_arrow(name, tables.empty(name).astype(dict.fromkeys(texts, "category"))).select(

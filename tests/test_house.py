@@ -31,6 +31,7 @@ RANKS = {
     "ingest": 3,
     "demo": 3,
     "measures": 4,
+    "roll": 4,
     "panel_frames": 4,
     "panel": 5,
     "missing": 5,

@@ -91,12 +91,19 @@ def is_one_of(texts: pd.Series, values: Iterable[str]) -> np.ndarray:
 def name_keys(texts: pd.Series) -> pd.Series:
     """:func:`cobench.ingest.text.name_key` of a column."""
     codes, names = factor(texts)
+    keys = keys_of(names)
+    return texts if keys is names else column(codes, keys, texts.index)
+
+
+def keys_of(names: Iterable[str]) -> np.ndarray:
+    """:func:`cobench.ingest.text.name_key` of each name (objects); the array itself where nothing changes."""
+    names = names if isinstance(names, np.ndarray) else np.array([*names, None], dtype=object)[:-1]
     odd = np.flatnonzero(~is_chinese(names))
     if len(odd) == 0:
-        return texts
+        return names
     keys = names.copy()
     keys[odd] = [name_key(each) for each in names[odd]]
-    return column(codes, keys, texts.index)
+    return keys
 
 
 def joint(columns: Iterable[pd.Series]) -> np.ndarray:

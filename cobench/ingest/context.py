@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from cobench.ingest import free_text, linkage
-from cobench.ingest.columns import column, factor, is_value, joint, missing, recode, stack_frames
+from cobench.ingest.columns import column, factor, is_value, joint, keys_of, missing, recode, stack_frames
 from cobench.ingest.parse import Window, parse_by_kind, parse_class, parse_date, parse_student_numbers
 from cobench.ingest.persons import Persons, load_persons
 from cobench.ingest.readers import NUMBER
-from cobench.ingest.text import clean_text, name_key
+from cobench.ingest.text import clean_text
 from cobench.study import Study, Term
 
 _LISTED = re.compile("[、,;/|]")
@@ -113,12 +113,12 @@ class Context:
     @cached_property
     def _short_names(self) -> dict[str, free_text.Names]:
         """Names of two characters, by school."""
-        distinct, _ = _distinct(self.roster["school"], self.roster["name"])
-        by_school: dict[str, list[str]] = {}
-        for school, name in distinct:
-            if len(name_key(name)) == 2:
-                by_school.setdefault(school, []).append(name)
-        return {school: free_text.Names(names) for school, names in by_school.items()}
+        codes, names = factor(self.roster["name"])
+        short = np.append([len(each) == 2 for each in keys_of(names)], False)[codes]
+        rows = self.roster.loc[short, ["school", "name"]].astype("object").dropna()
+        return {
+            school: free_text.Names(own) for school, own in rows.groupby("school")["name"].unique().items()
+        }
 
     def redacted(self, text: str, school: str | None) -> tuple[str, bool]:
         """A text of a school (of any, where it is unknown) without names and numbers, and whether it held any."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cached_property
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pandas as pd
 
@@ -13,15 +12,14 @@ from cobench import store
 from cobench.errors import CobenchError
 from cobench.ingest import batches, cells, problems, questionnaires, report, resent
 from cobench.ingest.batches import Batch, FileCells, RawFile
-from cobench.ingest.codebook import Codebook, term_codebooks
-from cobench.ingest.columns import factor, stack_frames
-from cobench.ingest.context import Context, school_codes
+from cobench.ingest.codebook import Codebook
+from cobench.ingest.columns import stack_frames
 from cobench.ingest.earlier import Earlier
-from cobench.ingest.free_text import Names
 from cobench.ingest.hashes import FileHashes, digest, ingest_code
-from cobench.ingest.identities import identities_place, key_id, read_roster, stage_identities
+from cobench.ingest.identities import identities_place, key_id, stage_identities
+from cobench.ingest.making import Making, Progress
 from cobench.ingest.panel_source import ingest_panel
-from cobench.ingest.persons import Persons, load_persons, mentions
+from cobench.ingest.persons import load_persons, mentions
 from cobench.ingest.quarantine import Tidy, settled
 from cobench.ingest.report import FileRecord, Outcome
 from cobench.ingest.tidy_contacts import tidy_contacts
@@ -31,100 +29,10 @@ from cobench.ingest.tidy_results import tidy_outcomes, tidy_responses
 from cobench.study import Source, Study, Term
 from cobench.tables import empty
 
-Progress = Callable[[str, int, int], None]
 # In this order: each part may look at what those before it hold.
 PARTS = ("schools", "students", "memberships", "contacts", "events", "attendance", "outcomes", "responses")
 OTHER = "others"
 _NOTHING = pd.DataFrame({"sheet": [], "row": [], "rule": []})
-
-
-@dataclass
-class Making:
-    """A delivery while it is made.
-
-    Attributes
-    ----------
-    held : Delivery
-        What is stored of it.
-    parts, frames : dict
-        Parts made or taken over, and what the new ones hold.
-    """
-
-    study: Study
-    term: Term
-    key: bytes
-    raws: list[RawFile]
-    held: store.Delivery
-    on_progress: Progress
-    parts: dict[str, store.Part] = field(default_factory=dict)
-    new: dict[str, Outcome] = field(default_factory=dict)
-    problems: list[CobenchError] = field(default_factory=list)
-    private: dict[str, str] = field(default_factory=dict)
-    done: int = 0
-    reported: float = 0.0
-
-    def report(self) -> None:
-        """Say how far the files are, once a second."""
-        if time.monotonic() - self.reported >= 1:
-            self.on_progress("ingest", self.done, len(self.raws))
-            self.reported = time.monotonic()
-
-    @cached_property
-    def codebooks(self) -> dict[str, Codebook]:
-        return term_codebooks(self.study, self.term.id)
-
-    @cached_property
-    def superseded(self) -> dict[str, str]:
-        """The file chosen instead, by the label of each file that another one supersedes."""
-        return resent.superseded(self.study, self.term.id, self.raws)
-
-    @cached_property
-    def earlier(self) -> Earlier:
-        return Earlier(self.study, self.term, self.key)
-
-    @cached_property
-    def persons(self) -> Persons:
-        return load_persons(self.study, self.key)
-
-    def names(self, outcome: Outcome | None = None) -> Names:
-        """Names of the roster, as far as it is known; ``outcome`` may be the one that makes it."""
-        if outcome is not None and outcome.roster is not None:
-            return Names(factor(outcome.roster["name"])[1])
-        return self._names if "students" in self.parts else Names([])
-
-    @cached_property
-    def _names(self) -> Names:
-        return Names(factor(self.roster["name"])[1])
-
-    @cached_property
-    def schools(self) -> pd.DataFrame:
-        return self._table("schools", "schools")
-
-    @cached_property
-    def codes(self) -> dict[str, str]:
-        return school_codes(self.schools)
-
-    @cached_property
-    def roster(self) -> pd.DataFrame:
-        if "students" in self.new:
-            return self.new["students"].roster
-        return read_roster(self.study, [self.term.id], self.key)
-
-    @cached_property
-    def context(self) -> Context:
-        earlier = self.earlier
-        told = (self.schools, self.roster, earlier, earlier.roster, self.persons)
-        return Context(self.study, self.term, self.key, *told)
-
-    @property
-    def events(self) -> pd.DataFrame:
-        return self._table("events", "events")
-
-    def _table(self, part: str, name: str) -> pd.DataFrame:
-        """A table of one part, new or stored."""
-        if part in self.new:
-            return self.new[part].tables.get(name, empty(name))
-        return store.read_table(self.study, name, deliveries=[self.term.id], parts=[part])
 
 
 def make(
@@ -137,6 +45,25 @@ def make(
     CobenchError
         What is wrong with the files, all problems together.
     """
+    with collector_paused():
+        return _make(study, term, key, hashes, on_progress)
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Without the search for cycles: a district's texts are millions of objects, none of them in one."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
+
+
+def _make(
+    study: Study, term: Term, key: bytes, hashes: FileHashes, on_progress: Progress
+) -> tuple[store.Delivery, Making]:
     batches.check_sources(study)
     raws = batches.find_files(study, term, hashes.of)
     before = [FileHashes.signs(raw.path) for raw in raws]

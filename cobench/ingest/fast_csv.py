@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from cobench.ingest import headers
-from cobench.ingest.columns import cleaned, coded
+from cobench.ingest.columns import cleaned, coded, constant
 from cobench.ingest.encoding import decode
 from cobench.ingest.headers import Located, Wanted
 from cobench.ingest.packages import MAX_CELLS, too_large
@@ -100,7 +100,8 @@ def locate(table: CsvTable, wanted: Wanted, label: str) -> Located:
     ).assign(sheet="")
     found = {name: headers.shown_header(table.head, place, first, last) for name, place in columns.items()}
     how = headers.how_located(table.head, first, last, [name for name in names if name not in columns])
-    placed = pd.DataFrame(cells, index=index).assign(sheet="", row=rows if data is None else rows[data])
+    place = {"sheet": constant("", index), "row": rows if data is None else rows[data]}
+    placed = pd.DataFrame({**cells, **place}, index=index)
     return Located(placed, pd.DataFrame(kinds, index=index), non_data[["sheet", "row", "rule"]], found, how)
 
 

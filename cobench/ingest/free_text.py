@@ -8,8 +8,12 @@ from functools import cache
 from importlib.resources import files
 from typing import Protocol
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cobench.ingest.columns import keys_of
 from cobench.ingest.numbers import certain_numbers, identifying_numbers
-from cobench.ingest.text import clean_text, name_key
+from cobench.ingest.text import clean_text
 
 MASK = "＊"
 _GAPS = re.compile(r"[\s·•‧・∙⋅⸱.]")
@@ -45,14 +49,13 @@ class Names:
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        keys = {name_key(each) for each in names}
-        self._by_length: dict[int, set[str]] = {}
+        keys = keys_of(names)
+        lengths = pc.utf8_length(pa.array(keys, pa.string())).to_numpy(zero_copy_only=False)
+        by_length = {n: set(keys[lengths == n]) for n in range(2, _SHORT + 1)}
+        self._by_length = {n: members for n, members in by_length.items() if members}
         self._long: dict[str, list[str]] = {}
-        for key in keys:
-            if 2 <= len(key) <= _SHORT:
-                self._by_length.setdefault(len(key), set()).add(key)
-            elif len(key) > _SHORT:
-                self._long.setdefault(key[:_SHORT], []).append(key)
+        for key in sorted(set(keys[lengths > _SHORT])):
+            self._long.setdefault(key[:_SHORT], []).append(key)
         self._ordinary = self._by_length.get(2, set()) & ordinary_words()
 
     def __bool__(self) -> bool:

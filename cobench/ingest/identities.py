@@ -40,30 +40,40 @@ def pseudonym(key: bytes, study_id: str, entity: str, identifier: str) -> str:
 def pseudonyms(key: bytes, study_id: str, entity: str, identifiers: pd.Series) -> pd.Series:
     """Pseudonyms of identifiers, missing where they are."""
     codes, distinct = factor(identifiers)
-    begun = hmac.new(key, f"{study_id}|{entity}|".encode(), hashlib.sha256)
     if len(distinct) < _WORTH_REMEMBERING:
-        return column(codes, [_finished(begun, str(each)) for each in distinct], identifiers.index)
+        made = [pseudonym(key, study_id, entity, str(each)) for each in distinct]
+        return column(codes, made, identifiers.index)
     made, texts = np.full(len(distinct), None, dtype=object), pa.array(map(str, distinct), pa.string())
-    known = _remembered.get(begun.digest())
+    mark = pseudonym(key, study_id, entity, "")
+    known = _remembered.get(mark)
     if known is not None:
         places = pc.index_in(texts, known[0])
         made = known[1].take(places).to_numpy(zero_copy_only=False).copy()
     new = np.flatnonzero(made == None)  # noqa: E711
-    made[new] = [_finished(begun, str(each)) for each in distinct[new]]
+    made[new] = _many_pseudonyms(key, f"{study_id}|{entity}|", distinct[new])
     _remembered.clear()
-    _remembered[begun.digest()] = (texts, pa.array(made, pa.string()))
+    _remembered[mark] = (texts, pa.array(made, pa.string()))
     return coded(codes, pd.Index(made, dtype=object), identifiers.index)
 
 
+def _many_pseudonyms(key: bytes, prefix: str, identifiers: Iterable[object]) -> list[str]:
+    """:func:`pseudonym` of each identifier: HMAC as RFC 2104 writes it, with what all messages share hashed once."""
+    block = hashlib.sha256().block_size
+    whole = (key if len(key) <= block else hashlib.sha256(key).digest()).ljust(block, b"\0")
+    inner = hashlib.sha256(bytes(each ^ 0x36 for each in whole) + prefix.encode())
+    outer = hashlib.sha256(bytes(each ^ 0x5C for each in whole))
+    made = []
+    for identifier in identifiers:
+        within, around = inner.copy(), outer.copy()
+        within.update(str(identifier).encode())
+        around.update(within.digest())
+        made.append("s_" + around.hexdigest()[:20])
+    return made
+
+
 # The last district's pseudonyms, while the process lives: most children are there next term again.
-_remembered: dict[bytes, tuple[pa.Array, pa.Array]] = {}
+_remembered: dict[str, tuple[pa.Array, pa.Array]] = {}
 _WORTH_REMEMBERING = 10_000
-
-
-def _finished(begun: hmac.HMAC, identifier: str) -> str:
-    own = begun.copy()
-    own.update(identifier.encode())
-    return "s_" + own.hexdigest()[:20]
 
 
 def key_id(key: bytes) -> str:

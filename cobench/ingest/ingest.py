@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,21 +140,30 @@ def _weight(study: Study, terms: list[str]) -> float:
 
 def _in_processes(study: Study, terms: list[str], key: bytes, jobs: int, progress: _Overall) -> None:
     """Make deliveries side by side, one of them in this process, and commit those that looked at no earlier one."""
-    waiting, made = list(terms), {}
-    running: dict[str, Future] = {}
-    with ProcessPoolExecutor(jobs - 1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        while waiting or running:
-            while waiting and len(running) < jobs - 1:
-                term_id = waiting.pop(0)
-                running[term_id] = pool.submit(_make_apart, study.root, term_id, key)
-            if waiting:
-                term_id = waiting.pop(0)
-                made[term_id] = _make_apart(study.root, term_id, key)
-                progress.finish(term_id)
-            for term_id, future in list(running.items()):
-                if not waiting or future.done():
-                    made[term_id] = running.pop(term_id).result()
-                    progress.finish(term_id)
+    waiting, made = deque(terms), {}
+
+    def work(make: Callable[..., store.Delivery]) -> None:
+        while True:
+            try:
+                term_id = waiting.popleft()
+            except IndexError:
+                return
+            made[term_id] = make(study.root, term_id, key)
+            progress.finish(term_id)
+
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs - 1, mp_context=context) as pool, ThreadPoolExecutor(jobs - 1) as threads:
+        # A thread waits for each process and gives it its next term.
+        beside = [
+            threads.submit(work, lambda *of: pool.submit(_make_apart, *of).result()) for _ in range(jobs - 1)
+        ]
+        try:
+            work(_make_apart)
+        except BaseException:
+            waiting.clear()
+            raise
+        for each in beside:
+            each.result()
     alone = [each for each in terms if not any(part.asked for part in made[each].parts.values())]
     store.commit(study, {each: made[each] for each in alone})
 

@@ -83,10 +83,8 @@ def _is_date(year: str, month: str, day: str) -> bool:
 def _digit_table() -> dict[int, str]:
     """Every decimal digit of Unicode, and full-width letters, blanks and signs, to their ASCII form."""
     table = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
-    for code in range(0x80, sys.maxunicode + 1):
-        if unicodedata.category(chr(code)) == "Nd":
-            table[code] = str(unicodedata.digit(chr(code)))
-    return table
+    beyond_ascii = "".join(map(chr, range(0x80, sys.maxunicode + 1)))
+    return table | {ord(each): str(unicodedata.digit(each)) for each in re.findall(r"\d", beyond_ascii)}
 
 
 # ---- as people type them into free text ---------------------------------------------------------------

@@ -13,7 +13,7 @@ import pyarrow as pa
 from cobench.errors import StageMissingError
 from cobench.ingest import questionnaires
 from cobench.ingest.batches import Batch, RawFile, school_in
-from cobench.ingest.columns import constant, factor, or_else, recode
+from cobench.ingest.columns import constant, factor, joint, or_else, recode
 from cobench.ingest.free_text import Names, in_file_name
 from cobench.ingest.linkage import MATCH_REPORT, MATCH_TRAITS
 from cobench.ingest.quarantine import QUARANTINE, Conservation, Tidy, hint
@@ -151,7 +151,8 @@ def _schools_of_rows(batch: Batch, codes: dict[str, str]) -> pd.Series:
 
 def _one_home(batch: Batch, schools: pd.Series) -> dict[str, str]:
     """School of each file whose rows all are of one."""
-    pairs = pd.DataFrame({"file": batch.cells["file"], "school": schools}).astype("object").drop_duplicates()
+    first = ~pd.Series(joint([batch.cells["file"], schools])).duplicated().to_numpy()
+    pairs = pd.DataFrame({"file": batch.cells["file"], "school": schools})[first].astype("object")
     once = pairs[~pairs.duplicated("file", keep=False) & (pairs["school"] != "")]
     return dict(zip(once["file"], once["school"], strict=True))
 
