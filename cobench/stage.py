@@ -31,11 +31,11 @@ from cobench.monitor import coverage, standards
 from cobench.panel import (
     Panel,
     build_panel,
-    check_time_order,
     panel_from_source,
 )
 from cobench.panel_frames import read_panel_frames
 from cobench.study import Effect, Study, Term
+from cobench.time_order import check_time_order
 
 Progress = Callable[[str, int, int], None]
 CANONICAL = (

@@ -35,6 +35,7 @@ RANKS = {
     "panel_frames": 4,
     "panel": 5,
     "missing": 5,
+    "time_order": 5,
     "effects": 6,
     "designs": 7,
     "monitor": 7,

@@ -18,7 +18,6 @@ from cobench.measures.scales import SCORES
 from cobench.panel import (
     Panel,
     build_panel,
-    check_time_order,
     covariate_columns,
     in_content_order,
     panel_column,
@@ -26,6 +25,7 @@ from cobench.panel import (
 )
 from cobench.study import Study, study_from
 from cobench.tables import TABLES, conform
+from cobench.time_order import check_time_order
 
 STUDY_FILE = """
 [study]
