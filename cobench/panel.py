@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from cobench.errors import StudyFileError
-from cobench.panel_frames import with_codes
+from cobench.panel_frames import condition_error, with_codes
 from cobench.study import Effect, Outcome, Source, Study, Term, Treatment
 
 ATTENDING = ("enrolled", "transferred_in")
@@ -58,7 +58,8 @@ def build_panel(
     ----------
     frames : mapping of table name to DataFrame
         ``students, enrolments, memberships, contacts, logs, events, attendance, outcomes`` of all terms up
-        to this one, and ``scores`` (:func:`cobench.measures.scales.score_scale`).
+        to this one, and ``scores`` (:func:`cobench.measures.scales.score_scale`); with ``history`` (``treatment,
+        student, n`` rows up to the landmark) contacts and attendance of earlier terms are left out.
     names : pyarrow.Array, optional
         With frames of :func:`cobench.panel_frames.read_panel_frames`: the pseudonym of each student's number.
     """
@@ -69,7 +70,7 @@ def build_panel(
     earlier = [each.id for each in study.terms_until(term.id)[:-1]]
     for treatment in study.treatments.values():
         rows = _exposure_rows(treatment, frames)
-        panel = panel.join(_exposure(treatment, rows, frames["logs"], roster, term))
+        panel = panel.join(_exposure(treatment, rows, frames, roster, term))
         silent = _without_earlier_log(treatment, frames["enrolments"], frames["logs"], earlier)
         history = panel[f"{treatment.id}:history"].astype("float64")
         panel = panel.assign(**{f"{treatment.id}:history": history.mask(panel.index.isin(silent))})
@@ -232,8 +233,13 @@ def _exposure_rows(treatment: Treatment, frames: Mapping[str, pd.DataFrame]) -> 
 
 
 def _exposure(
-    treatment: Treatment, rows: pd.DataFrame, logs: pd.DataFrame, roster: pd.DataFrame, term: Term
+    treatment: Treatment,
+    rows: pd.DataFrame,
+    frames: Mapping[str, pd.DataFrame],
+    roster: pd.DataFrame,
+    term: Term,
 ) -> pd.DataFrame:
+    logs = frames["logs"]
     landmark, last = pd.Timestamp(term.landmark), pd.Timestamp(term.exposure_end)
     rank = _first_rank(treatment, rows)
     rows = rows.assign(rank=rank)[rank >= 0]
@@ -247,12 +253,15 @@ def _exposure(
     # Summed in the order of the minutes, so that the last digit doesn't depend on the order of the rows.
     minutes = during.sort_values("minutes").groupby("student")["minutes"].sum(min_count=1)
     counted = _rows_of(during, roster.index).astype("float64")
+    held = frames.get("history", pd.DataFrame({"treatment": [], "student": [], "n": []}))
+    held = held[held["treatment"] == treatment.id].set_index("student")["n"]
+    earlier = held.reindex(roster.index, fill_value=0).astype("int64")
     return pd.DataFrame(
         {
             treatment.id: exposure.mask(best.isna() & has_log, treatment.reference),
             f"{treatment.id}:count": counted.where(has_log | best.notna()),
             f"{treatment.id}:minutes": minutes.reindex(roster.index),
-            f"{treatment.id}:history": _rows_of(before, roster.index),
+            f"{treatment.id}:history": _rows_of(before, roster.index) + earlier,
         },
         index=roster.index,
     )
@@ -305,10 +314,7 @@ def _where(rows: pd.DataFrame, expression: str) -> pd.Series:
         try:
             found = connection.sql(f"select coalesce(({expression})::boolean, false) as found from rows").df()
         except duckdb.Error as error:
-            raise StudyFileError(
-                en=f"the expression {expression!r} can't be evaluated: {str(error).splitlines()[0]}",
-                zh=f"表达式 {expression!r} 无法计算：{str(error).splitlines()[0]}",
-            ) from None
+            raise condition_error(expression, error) from None
     return pd.Series(found["found"].to_numpy(dtype=bool), index=rows.index)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cobench import store
+from cobench.errors import StudyFileError
 from cobench.roll import Roll
 from cobench.study import Study, Term
 from cobench.tables import DTYPES, TABLES
@@ -21,7 +23,8 @@ _CODES = pa.dictionary(pa.int32(), pa.string())
 def read_panel_frames(study: Study, term: Term) -> tuple[dict[str, pd.DataFrame], pa.Array]:
     """What :func:`cobench.panel.build_panel` needs of the stored tables (without ``scores``).
 
-    Of earlier terms these are the rows that exposure, history and baselines rest on, no others.
+    Of earlier terms these are the rows that baselines rest on, and ``history``: ``treatment, student, n`` rows up to
+    the landmark that some level of the treatment fits.
 
     Returns
     -------
@@ -32,19 +35,22 @@ def read_panel_frames(study: Study, term: Term) -> tuple[dict[str, pd.DataFrame]
     """
     until = [each.id for each in study.terms_until(term.id)]
     measured = [each for each in (term.id, term.baseline) if each is not None]
+    counted = _counted(study, term, until)
     held = {
         "students": store.read_codes(study, "students", [term.id]),
         "enrolments": store.read_codes(study, "enrolments", measured),
         "memberships": store.read_codes(study, "memberships", [term.id]),
         "outcomes": store.read_codes(study, "outcomes", measured),
     }
-    roll = Roll(pa.chunked_array([part for table in held.values() for part in table["student"].chunks]))
-    frames = {name: _numbered(name, table, roll) for name, table in held.items()}
-    del held
+    roll = _roll(held)
+    frames = {name: _numbered(name, held.pop(name), roll) for name in list(held)}
     frames["silent"] = _numbered("silent", _silent_seats(study, until[:-1], measured), roll)
     for name in ("contacts", "attendance"):
-        rows = store.read_codes(study, name, until, columns=_asked_of(study, name))
+        rows = store.read_codes(study, name, [term.id], columns=_asked_of(study, name))
         frames[name] = _numbered(name, rows, roll)
+    for name in ("events", "logs"):
+        frames[name] = _frame(name, store.read_codes(study, name, until))
+    frames["history"] = _history(counted, roll)
     silent = frames.pop("silent")
     if len(silent):
         both = pd.concat(
@@ -54,8 +60,6 @@ def read_panel_frames(study: Study, term: Term) -> tuple[dict[str, pd.DataFrame]
         types = {name: "category" if kinds[name] == "text" else DTYPES[kinds[name]] for name in kinds}
         types["student"] = "int64"
         frames["enrolments"] = both.astype(types)
-    for name in ("events", "logs"):
-        frames[name] = _frame(name, store.read_codes(study, name, until))
     return frames, roll.names
 
 
@@ -86,6 +90,56 @@ def with_codes(
 def _whole(students: pd.Series) -> pa.DictionaryArray:
     array = pa.array(students.astype("str").to_numpy(dtype=object), pa.string())
     return array.dictionary_encode()
+
+
+def _roll(held: Mapping[str, pa.Table]) -> Roll:
+    """Everybody whom the tables name: as a rule all are enrolled, which spares a look at the largest table."""
+    listed = [held[name]["student"] for name in ("students", "enrolments")]
+    roll = Roll(pa.chunked_array([part for each in listed for part in each.chunks], pa.string()))
+    rest = [held[name]["student"] for name in ("memberships", "outcomes")]
+    if all((roll.numbers(each.drop_null()) >= 0).all() for each in rest):
+        return roll
+    return Roll(pa.chunked_array([part for each in [*listed, *rest] for part in each.chunks], pa.string()))
+
+
+def _counted(study: Study, term: Term, until: list[str]) -> dict[str, pa.Table]:
+    """Rows of earlier terms by student and treatment, counted where they lie: they needn't fit into memory."""
+    found = {}
+    events = store.relation(study, "events", until)
+    with store.connect(study, views=False) as connection:
+        for treatment in study.treatments.values():
+            rows = store.relation(study, treatment.from_, until[:-1])
+            if rows is None or (treatment.from_ == "attendance" and events is None):
+                continue
+            if treatment.from_ == "attendance":
+                rows = f"(select a.*, e.date, e.kind, e.topic from {rows} a join {events} e using (event))"
+            fits = " or ".join(f"coalesce(({level.where})::boolean, false)" for level in treatment.levels)
+            query = (
+                f"select student, count(*) as n from {rows} where student is not null "
+                f"and date <= date '{term.landmark}' and ({fits}) group by student"
+            )
+            try:
+                found[treatment.id] = connection.sql(query).to_arrow_table()
+            except duckdb.Error as error:
+                raise condition_error(fits, error) from None
+    return found
+
+
+def _history(counted: dict[str, pa.Table], roll: Roll) -> pd.DataFrame:
+    parts = [pd.DataFrame({"treatment": [], "student": [], "n": []}).astype({"student": int, "n": int})]
+    for treatment, table in counted.items():
+        frame = pd.DataFrame({"student": roll.numbers(table["student"]), "n": table["n"].to_numpy()})
+        parts.append(frame[frame["student"] >= 0].assign(treatment=treatment))
+    return pd.concat(parts, ignore_index=True)
+
+
+def condition_error(expression: str, error: duckdb.Error) -> StudyFileError:
+    """The study's error: a level's condition that can't be evaluated."""
+    told = str(error).splitlines()[0]
+    return StudyFileError(
+        en=f"the expression {expression!r} can't be evaluated: {told}",
+        zh=f"表达式 {expression!r} 无法计算：{told}",
+    )
 
 
 def _asked_of(study: Study, name: str) -> list[str]:

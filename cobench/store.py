@@ -1,11 +1,10 @@
 """Parquet behind one manifest, queried by DuckDB.
 
 ``data/processed/<table>/term=<term>/<content hash>.parquet`` holds rows of one term from one part of a delivery;
-``data/processed/manifest.json`` names the files that count, what they were made from, and the private files that
-belong to them. Files are written first and the manifest is replaced last, so a reader sees the old tables or the
-new ones. Private files wait in ``private/.staged`` until the manifest names them and are put in place by whoever
-comes next, the writer or a reader. What no manifest names is removed by the next writer; there is one at a time
-(:mod:`cobench.lock`).
+``data/processed/manifest.json`` names the files that count, what they were made from, and their private files. It is
+replaced last, so a reader sees the old tables or the new ones. Private files wait in ``private/.staged`` until the
+manifest names them and are put in place by whoever comes next. The next writer removes what no manifest names; there
+is one at a time (:mod:`cobench.lock`).
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -31,8 +31,7 @@ from cobench.lock import storing, writing
 from cobench.study import Study
 
 NO_TERM = "all"
-FORMAT = 2
-_STAGED = ".staged"
+FORMAT, _STAGED = 2, ".staged"
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ def write_tables(study: Study, delivery: str, frames: Mapping[str, pd.DataFrame]
 def write_part(study: Study, frames: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, dict]]:
     """Write ``frames`` as files that count once they are committed; table to term to ``{"file", "rows"}``.
 
-    Canonical tables are checked by :func:`cobench.tables.to_arrow`; a frame with a column ``term`` is split by it.
+    :func:`cobench.tables.to_arrow` checks canonical tables; a frame with a column ``term`` is split by it.
 
     Raises
     ------
@@ -234,13 +233,13 @@ def read_table(
 
     ``deliveries``, ``parts`` and ``columns`` narrow it further.
     """
-    files = _files(study, name, terms, deliveries, parts)
-    if not files:
+    rows = relation(study, name, terms, deliveries, parts)
+    if rows is None:
         frame = tables.empty(name) if name in tables.TABLES else pd.DataFrame()
         return frame if columns is None or frame.empty and not len(frame.columns) else frame[list(columns)]
     with connect(study, views=False) as connection:
-        found = connection.read_parquet(files, union_by_name=True, hive_partitioning=False)
-        frame = (found if columns is None else found.project(", ".join(f'"{each}"' for each in columns))).df()
+        wanted = "*" if columns is None else ", ".join(f'"{each}"' for each in columns)
+        frame = connection.sql(f"select {wanted} from {rows}").df()
     return tables.conform(name, frame, columns) if name in tables.TABLES else frame
 
 
@@ -253,11 +252,10 @@ def read_codes(
     texts = [each for each in wanted if kinds[each] == "text" and each != "student"]
     files = _files(study, name, terms)
     if not files:
-        return tables.to_arrow(name, tables.empty(name).astype(dict.fromkeys(texts, "category"))).select(
-            wanted
-        )
-    held = [pq.read_table(file, columns=wanted, read_dictionary=texts, partitioning=None) for file in files]
-    return pa.concat_tables(held)
+        nothing = tables.empty(name).astype(dict.fromkeys(texts, "category"))
+        return tables.to_arrow(name, nothing).select(wanted)
+    read = partial(pq.read_table, columns=wanted, read_dictionary=texts, partitioning=None, pre_buffer=False)
+    return pa.concat_tables(map(read, files))
 
 
 @contextmanager
@@ -266,15 +264,17 @@ def connect(study: Study, *, views: bool = True) -> Iterator[duckdb.DuckDBPyConn
     connection = duckdb.connect(":memory:")
     try:
         for name in table_names(study) if views else ():
-            files = _files(study, name, None)
-            listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
-            connection.execute(
-                f'create view "{name}" as select * from '
-                f"read_parquet([{listed}], union_by_name=true, hive_partitioning=false)"
-            )
+            connection.execute(f'create view "{name}" as select * from {relation(study, name)}')
         yield connection
     finally:
         connection.close()
+
+
+def relation(study: Study, name: str, *of: Collection[str] | None) -> str | None:
+    """Stored rows of a table (of some terms, deliveries, parts) as DuckDB names them; None without any."""
+    files = _files(study, name, *(of or [None]))
+    listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+    return f"read_parquet([{listed}], union_by_name=true, hive_partitioning=false)" if files else None
 
 
 def inputs_key(study: Study, extra: str = "") -> str:

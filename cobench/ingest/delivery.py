@@ -97,11 +97,12 @@ def delivery_key(study: Study, term: Term, key: bytes, raws: list[RawFile]) -> s
     """Hash of all that a delivery is made from, earlier deliveries apart."""
     files = [(raw.label, raw.sha256) for raw in raws]
     chosen = sorted(resent.superseded(study, term.id, raws).items())
-    return digest(files, chosen, [_base(study, key, table) for table in (*PARTS, "panel")])
+    told = load_persons(study, key).fingerprint()
+    return digest(files, chosen, [_base(study, key, table, told) for table in (*PARTS, "panel")])
 
 
-def _base(study: Study, key: bytes, table: str) -> str:
-    """Hash of what the files of one table are read by: declarations, code books, key and code."""
+def _base(study: Study, key: bytes, table: str, told: list) -> str:
+    """Hash of what the files of one table are read by: declarations, code books, key, code and ``told`` of persons."""
     sources = [source for source in study.sources if source.table == table]
     books = [
         (
@@ -111,7 +112,6 @@ def _base(study: Study, key: bytes, table: str) -> str:
         for source in sources
         if source.instrument
     ]
-    told = load_persons(study, key).fingerprint()
     return digest(ingest_code(), study.id, key_id(key), study.terms, sources, books, told)
 
 
@@ -132,7 +132,9 @@ def _make_part(making: Making, table: str) -> None:
         if table == "schools" and not making.problems:
             making.problems.append(problems.no_schools(making.study, making.term))
         return
-    plain = digest(_base(making.study, making.key, table), _files_key(making, raws), _depends(making, table))
+    plain = digest(
+        _base(making.study, making.key, table, making.told), _files_key(making, raws), _depends(making, table)
+    )
     held = making.held.parts.get(table)
     if held is not None and held.key == (
         digest(plain, making.earlier.fingerprint()) if held.asked else plain
@@ -259,7 +261,7 @@ def _read(making: Making, raws: list[RawFile]) -> tuple[list[FileRecord], list[F
 
 def _cells_name(making: Making, raw: RawFile) -> str:
     """Name under which the cells of a file are kept: its content and how it is read."""
-    return f"{digest(raw.sha256, raw.path.name, _base(making.study, making.key, raw.source.table), raw.source)}.cells"
+    return f"{digest(raw.sha256, raw.path.name, _base(making.study, making.key, raw.source.table, making.told), raw.source)}.cells"
 
 
 def _tidied(making: Making, table: str, records: list[FileRecord], files: list[FileCells]) -> Outcome | None:
@@ -334,7 +336,7 @@ def _stack(tidied: list[tuple[Batch, Tidy]], name: str) -> pd.DataFrame:
 
 
 def _make_panel(making: Making, source: Source) -> None:
-    table = _base(making.study, making.key, "panel")
+    table = _base(making.study, making.key, "panel", making.told)
     key = digest(table, [(raw.label, raw.sha256) for raw in making.raws])
     held = making.held.parts.get("panel")
     if held is not None and held.key == key:

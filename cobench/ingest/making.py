@@ -76,6 +76,11 @@ class Making:
     def persons(self) -> Persons:
         return load_persons(self.study, self.key)
 
+    @cached_property
+    def told(self) -> list:
+        """Changes with who is declared to be the same child, and who is withdrawn."""
+        return self.persons.fingerprint()
+
     def names(self, outcome: Outcome | None = None) -> Names:
         """Names of the roster, as far as it is known; ``outcome`` may be the one that makes it."""
         if self._names is None:
