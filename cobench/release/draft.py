@@ -284,7 +284,7 @@ class _Book:
         """Hide a share; its bound too where it would tell the size of its group."""
         if bound_too:
             marks = self.draft.marks[share]
-            self.draft.marks[share] = marks.mask(at & marks.str[:1].isin(["≥", "≤"]).to_numpy(), "n")
+            self.draft.marks[share] = marks.mask(at & marks.str[:1].isin(["≥", "≤"]).to_numpy(), "x")
         self.draft.hide(share, at, "x")
 
     def totals(self, counts: Sequence[str]) -> list[dict]:

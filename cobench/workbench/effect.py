@@ -106,7 +106,7 @@ def selection(desk: Desk, treatment: str) -> Displayed:
             outcome=main_outcome(desk, treatment),
         ),
         formats={"mean_treated": ".2f", "mean_control": ".2f", "smd_before": ".2f"},
-        note=_group_sizes(desk, treatment, frame),
+        note=_group_sizes(desk, treatment, frame) + " " + desk.say("page.raw_differences"),
     )
 
 
@@ -139,7 +139,7 @@ def balance(desk: Desk, treatment: str) -> Displayed:
     frame = main_balance(desk, treatment)
     if not len(frame):
         return paragraph(desk.say("page.no_covariates"))
-    columns = ["covariate", "smd_before", "smd_after", "wwc_before", "wwc_after"]
+    columns = ["covariate", "g_before", "wwc_before", "g_after", "wwc_after"]
     return table(
         released_balance(desk, frame, main_effect(desk, treatment)).pick(columns),
         language=desk.language,
@@ -149,7 +149,7 @@ def balance(desk: Desk, treatment: str) -> Displayed:
             contrast=contrast_label(desk, treatment, frame),
             outcome=main_outcome(desk, treatment),
         ),
-        formats={"smd_before": ".2f", "smd_after": ".2f"},
+        formats={"g_before": ".2f", "g_after": ".2f"},
         note=_group_sizes(desk, treatment, frame)
         + " "
         + desk.say(
