@@ -17,7 +17,9 @@ import sys
 import tempfile
 import threading
 import time
-from concurrent.futures import ProcessPoolExecutor
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import date, timedelta
 from functools import partial
@@ -450,10 +452,19 @@ def build_panels(root: Path, terms: list[str]) -> int:
     (root / "panels").mkdir(exist_ok=True)
     if len(terms) == 1:
         return build_one(root, terms[0])
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        # Later terms rest on more rows, so each process takes every other one.
-        apart = [pool.submit(build_one, root, term) for term in terms[::2]]
-        return sum(build_one(root, term) for term in terms[1::2]) + sum(each.result() for each in apart)
+    waiting, rows = deque(terms), []
+
+    def work(build: Callable[..., int]) -> None:
+        with suppress(IndexError):
+            while True:
+                rows.append(build(root, waiting.popleft()))
+
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool, ThreadPoolExecutor(1) as threads:
+        beside = threads.submit(work, lambda *of: pool.submit(build_one, *of).result())
+        work(build_one)
+        beside.result()
+    return sum(rows)
 
 
 def build_one(root: Path, term_id: str) -> int:

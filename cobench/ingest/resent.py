@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 CHOICES = "choices.toml"
 SHARED_ROWS = 0.5
 _LEAST_SHARED = 2
+_FEW = 1000
 # Odd, without pattern: spreads what two columns have in common over all bits.
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 _INSTEAD = re.compile(
@@ -166,19 +167,54 @@ def groups_of(
             by_home.setdefault(_home(raw, homes) if apart else "", []).append((raw, found))
         for together in by_home.values():
             raws = {raw.label: raw for raw, _ in together}
-            again = sent_again([_sent(raw, found, homes) for raw, found in together]) if len(raws) > 1 else []
-            groups += [tuple(raws[each.label] for each in group) for group in again]
+            alike = _may_share_rows(together)
+            sent = [
+                Sent(
+                    raw.label,
+                    _home(raw, homes),
+                    raw.source.several,
+                    row_hashes(found) if at in alike else None,
+                )
+                for at, (raw, found) in enumerate(together)
+            ]
+            groups += [tuple(raws[each.label] for each in group) for group in sent_again(sent)]
     return groups
+
+
+def _may_share_rows(files: Sequence[tuple[RawFile, FileCells | None]]) -> set[int]:
+    """Places of files that could hold a row of another: no column tells them apart.
+
+    Most columns of few values do (the school, the class), which spares hashing every row.
+    """
+    read = [
+        (at, _few_values(found))
+        for at, (raw, found) in enumerate(files)
+        if found is not None and not raw.source.several
+    ]
+    return {
+        at
+        for (one, own), (other, their) in combinations(read, 2)
+        if not any(own[name].isdisjoint(their[name]) for name in own.keys() & their.keys())
+        for at in (one, other)
+    }
+
+
+def _few_values(found: FileCells) -> dict[str, set]:
+    """Values of each column that has few."""
+    held: dict[str, set[str]] = {}
+    many = {"sheet", "row"}
+    for located in found.located:
+        for name in located.cells.columns.difference(sorted(many)):
+            values = factor(located.cells[name])[1]
+            if len(values) > _FEW:
+                many.add(name)
+            else:
+                held.setdefault(name, set()).update(map(str, values))
+    return {name: values for name, values in held.items() if name not in many}
 
 
 def _home(raw: RawFile, homes: Mapping[str, str]) -> str:
     return homes.get(raw.label, raw.path.parent.as_posix())
-
-
-def _sent(raw: RawFile, found: FileCells | None, homes: Mapping[str, str]) -> Sent:
-    several = raw.source.several
-    rows = None if found is None or several else row_hashes(found)
-    return Sent(raw.label, _home(raw, homes), several, rows)
 
 
 def conflict(group: Sequence[RawFile]) -> ResentFileError:

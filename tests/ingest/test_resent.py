@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +13,7 @@ from small_study import KEY, LOG, LOG_HEADER, PRIMARY, STUDY, TERM, log_rows, ra
 
 from cobench import store
 from cobench.errors import ResentFileError, StudyFileError, UnreadableFileError
+from cobench.ingest import resent
 from cobench.ingest.ingest import ingest_term
 from cobench.ingest.receive import open_groups
 from cobench.ingest.resent import Sent, bare_name, find_group, read_choices, record_choice, sent_again
@@ -97,6 +101,30 @@ def test_one_row_in_common_is_chance():
 
 def test_the_same_name_in_two_schools_is_two_things():
     assert sent_again([Sent("a/家访.csv", "S01"), Sent("b/家访(1).csv", "S02")]) == []
+
+
+ROWS = st.lists(st.tuples(*[st.sampled_from("abc")] * 2), min_size=1, max_size=6)
+
+
+@given(st.lists(ROWS, min_size=2, max_size=4))
+def test_files_whose_rows_are_not_compared_have_none_in_common(files):
+    read = [_read(rows) for rows in files]
+    compared = resent._may_share_rows(read)
+    for one in range(len(files)):
+        for other in range(one + 1, len(files)):
+            if {*files[one]} & {*files[other]}:
+                assert {one, other} <= compared
+                assert np.isin(resent.row_hashes(read[one][1]), resent.row_hashes(read[other][1])).any()
+
+
+def test_files_of_different_schools_are_not_compared_row_by_row():
+    assert resent._may_share_rows([_read([("S01", "a")]), _read([("S02", "a")])]) == set()
+
+
+def _read(rows):
+    cells = pd.DataFrame(rows, columns=["school", "student_name"]).assign(sheet="", row=range(len(rows)))
+    found = SimpleNamespace(located=[SimpleNamespace(cells=cells)])
+    return SimpleNamespace(source=SimpleNamespace(several=False)), found
 
 
 def test_a_third_file_joins_the_group_of_the_first_two():
