@@ -54,9 +54,11 @@ def check_overlap(answer: Answer, level: str) -> Check:
             "overlap", "not_applicable", contrast=level,
             text={"zh": "该方法不使用倾向得分。", "en": "This method uses no propensity score."},
         )  # fmt: skip
-    flow, sample = answer.sample.flow.set_index("step"), answer.sample
-    lost = int(flow["dropped"].get("no_unexposed_counterpart", 0))
-    aside = int(flow["dropped"].get("no_exposed_counterpart", 0))
+    sample = answer.sample
+    # Support is looked for again after trimming: a step may stand there twice.
+    dropped = sample.flow.groupby("step")["dropped"].sum()
+    lost = int(dropped.get("no_unexposed_counterpart", 0))
+    aside = int(dropped.get("no_exposed_counterpart", 0))
     treated = sample.d == 1
     high = answer.propensity[treated] >= 1 - answer.notes["clip"]
     share = (lost + high.sum()) / (lost + treated.sum())

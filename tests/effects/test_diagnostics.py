@@ -6,8 +6,9 @@ import pytest
 
 from cobench.effects.balance import balance_of
 from cobench.effects.checks import Check, people
-from cobench.effects.diagnostics import between_share, check_balance
-from cobench.effects.sample import code_covariates
+from cobench.effects.diagnostics import between_share, check_balance, check_overlap
+from cobench.effects.sample import code_covariates, take_sample
+from cobench.effects.weighting import fit_ipw
 from cobench.errors import ParameterError
 
 CLUSTER = np.repeat(np.arange(20), 30)
@@ -64,3 +65,21 @@ def test_a_check_needs_a_known_ending_and_both_languages():
         Check("overlap", "fine")
     with pytest.raises(ParameterError):
         Check("overlap", "passed", text={"en": "only English"})
+
+
+def test_support_looked_for_twice_is_counted_once_a_student():
+    # After trimming, cells of five lose their last counterparts and support is looked for again.
+    draw = np.random.default_rng(2)
+    x, cell = draw.normal(size=240), np.repeat(np.arange(48), 5)
+    frame = pd.DataFrame({"x": x, "cell": cell, "y": x + draw.normal(size=240)})
+    frame["visit"] = (draw.random(240) < 1 / (1 + np.exp(-2.5 * x - 0.05 * (cell - 24)))).astype(int)
+    sample = take_sample(
+        frame, outcome="y", treatment="visit", level="1", reference="0", covariates=["x"], within=["cell"]
+    )
+    answer = fit_ipw(sample, "ATT", trim=0.1)
+    steps = answer.sample.flow["step"]
+    assert steps.duplicated().any()
+    lost = answer.sample.flow.loc[steps == "no_unexposed_counterpart", "dropped"].sum()
+    table = check_overlap(answer, "1").table.set_index("quantity")["value"]
+    treated = answer.sample.d.sum()
+    assert table["share_without_counterpart"] == pytest.approx(lost / (lost + treated))
