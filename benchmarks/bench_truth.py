@@ -61,7 +61,15 @@ def estimators_of(setting: str) -> list[str]:
     if setting in INVITED:
         return ["complier_effect", "complier_wald", "regress"]
     if setting in BY_LOT:
-        return ["difference", *REGRESSIONS[:-1], "ipw", "entropy_balance", "matching", "aipw"]
+        return [
+            "difference",
+            "difference_permutation",
+            *REGRESSIONS[:-1],
+            "ipw",
+            "entropy_balance",
+            "matching",
+            "aipw",
+        ]
     if setting in ("curve", "overlap", "unmeasured", "classes_by_school"):
         return ["difference", "regress", "regress_across", *MODELLED]
     modelled = [each for each in MODELLED if not (each == "aipw_classes" and setting == "classes")]
@@ -113,7 +121,7 @@ def one_district(setting: str, seed: int, estimators: Sequence[str] | None = Non
 
 def _cells(estimator: str, setting: str, place: str) -> list[str]:
     """What the estimator compares within."""
-    across = estimator == "difference" or estimator.endswith("_across") or setting in BY_LOT
+    across = estimator.startswith("difference") or estimator.endswith("_across") or setting in BY_LOT
     return [] if across else ["school"] if estimator == "aipw_classes" else [place]
 
 
@@ -127,6 +135,9 @@ def fit(estimator: str, frame: pd.DataFrame, place: str, cells: list[str]) -> pd
     aipw = partial(of, effects.aipw, covariates=COVARIATES)
     calls: dict[str, Callable[[], pd.DataFrame]] = {
         "difference": partial(of, effects.difference, cluster=place),
+        "difference_permutation": partial(
+            of, effects.difference, cluster=place, se_type="permutation", n_draws=WILD_DRAWS
+        ),
         "regress": partial(regress, cluster=place),
         "regress_cr1": partial(regress, cluster=place, se_type="CR1"),
         "regress_wild": partial(regress, cluster=place, se_type="wild", n_draws=WILD_DRAWS),

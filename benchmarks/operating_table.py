@@ -13,6 +13,7 @@ LOW, HIGH = 0.93, 0.97
 
 ESTIMATORS = {
     "difference": "`difference`, CR2",
+    "difference_permutation": "`difference`, permutation",
     "regress": "`regress`, CR2, school effects",
     "regress_cr1": "`regress`, CR1",
     "regress_wild": "`regress`, wild bootstrap",

@@ -41,7 +41,8 @@ def without_set_aside(study: Study, panel: Panel, set_aside: pd.DataFrame) -> Pa
         own = set_aside[(set_aside["table"] == treatment.from_) & (set_aside["term"] == panel.term.id)]
         unknown = frame["student"].isin(own["student"]) & (frame[treatment.id] == treatment.reference)
         if unknown.any():
-            names = [treatment.id, f"{treatment.id}:count"]
+            names = [treatment.id, f"{treatment.id}:count", f"{treatment.id}:invited"]
+            names = [name for name in names if name in frame]
             frame = frame.assign(**{name: frame[name].mask(unknown) for name in names})
     return replace(panel, frame=frame)
 

@@ -36,7 +36,7 @@ class Panel:
         One row a student, in an order that doesn't depend on pseudonyms. Columns: ``student, term, school,
         class_id, grade, sex, birth_month, boarding``, ``category:<id>`` (bool), for each treatment
         ``<id>`` (level or missing), ``<id>:count``, ``<id>:minutes``, ``<id>:history`` (contacts up to the
-        landmark), for each outcome ``<id>`` and ``<id>@baseline``, and ``<id>@baseline:reason``.
+        landmark), ``<id>:invited`` (0 or 1, of attendance: whether asked to come), for each outcome ``<id>`` and ``<id>@baseline``, and ``<id>@baseline:reason``.
     measured : DataFrame
         Columns :data:`MEASURED`: when each covariate and outcome column was measured.
     flow : DataFrame
@@ -242,6 +242,7 @@ def _exposure(
     logs = frames["logs"]
     landmark, last = pd.Timestamp(term.landmark), pd.Timestamp(term.exposure_end)
     rank = _first_rank(treatment, rows)
+    in_time = rows[(rows["date"] > landmark) & (rows["date"] <= last)]
     rows = rows.assign(rank=rank)[rank >= 0]
     during = rows[(rows["date"] > landmark) & (rows["date"] <= last)]
     before = rows[rows["date"] <= landmark]
@@ -256,15 +257,26 @@ def _exposure(
     held = frames.get("history", pd.DataFrame({"treatment": [], "student": [], "n": []}))
     held = held[held["treatment"] == treatment.id].set_index("student")["n"]
     earlier = held.reindex(roster.index, fill_value=0).astype("int64")
+    invited = {}
+    if treatment.from_ == "attendance":
+        listed = _rows_of(_asked_to_come(treatment, in_time), roster.index) > 0
+        invited = {f"{treatment.id}:invited": listed.astype("float64").where(has_log | listed)}
     return pd.DataFrame(
         {
             treatment.id: exposure.mask(best.isna() & has_log, treatment.reference),
             f"{treatment.id}:count": counted.where(has_log | best.notna()),
             f"{treatment.id}:minutes": minutes.reindex(roster.index),
             f"{treatment.id}:history": _rows_of(before, roster.index) + earlier,
+            **invited,
         },
         index=roster.index,
     )
+
+
+def _asked_to_come(treatment: Treatment, rows: pd.DataFrame) -> pd.DataFrame:
+    """Invitations to what would have been exposure, had the family come."""
+    listed = rows[rows["invited"].fillna(False).astype(bool)]
+    return listed[_first_rank(treatment, listed.assign(present=True)) >= 0]
 
 
 def _rows_of(rows: pd.DataFrame, students: pd.Index) -> pd.Series:

@@ -150,7 +150,7 @@ def _asked_of(study: Study, name: str) -> list[str]:
         if treatment.from_ == name
         for level in treatment.levels
     )
-    words = {"student", "date", "event", "minutes", *re.findall(r"\w+", told.lower())}
+    words = {"student", "date", "event", "minutes", "invited", "present", *re.findall(r"\w+", told.lower())}
     return [each for each in TABLES[name].columns if each in words]
 
 

@@ -13,7 +13,7 @@ from cobench.errors import StudyFileError, UnknownTermError
 from cobench.sources import Source
 
 Method = Literal["difference", "regress", "ipw", "entropy_balance", "matching", "aipw", "iv"]
-ErrorType = Literal["classic", "HC1", "HC2", "HC3", "CR1", "CR1S", "CR2", "CR3", "wild"]
+ErrorType = Literal["classic", "HC1", "HC2", "HC3", "CR1", "CR1S", "CR2", "CR3", "wild", "permutation"]
 
 
 @dataclass(frozen=True)

@@ -169,11 +169,24 @@ def _check_effect(study: Study, path: str, effect: Effect) -> None:
     for place, each in [(path, effect), *varied]:
         if treatment.from_ != "panel":
             _check_tables_effect(study, place, each, outcome)
+        _check_draw_and_instrument(place, each)
     _check_robustness(path, effect)
     if effect.role == "confirmatory" and outcome.rated_by_visitor:
         raise StudyFileError(
             en=f"{path}.role: an outcome rated by the visiting teacher can't be confirmatory; write exploratory",
             zh=f"{path}.role：由家访教师本人评定的结果不能作为验证性结果，请写 exploratory",
+        )
+
+
+def _check_draw_and_instrument(path: str, effect: Effect) -> None:
+    if "iv" in effect.all_methods and effect.instrument is None:
+        raise _missing(f"{path}.instrument")
+    if effect.se_type == "permutation" and (
+        effect.assignment is None or "difference" not in effect.all_methods
+    ):
+        raise StudyFileError(
+            en=f"{path}.se_type: permutation repeats a declared draw; it needs an assignment and the method difference",
+            zh=f"{path}.se_type：permutation 是重复所声明的抽取，需要 assignment 与方法 difference",
         )
 
 
@@ -208,6 +221,13 @@ def _check_tables_effect(study: Study, path: str, effect: Effect, outcome: Outco
     for key, names in (("within", effect.within), ("cluster", filter(None, [effect.cluster]))):
         for name in names:
             _known(f"{path}.{key}", name, ("school", "grade", "class", "class_id"))
+    if effect.instrument is not None:
+        if study.treatments[effect.treatment].from_ != "attendance":
+            raise StudyFileError(
+                en=f"{path}.instrument: only lists of events say who was invited, and {effect.treatment} has none",
+                zh=f"{path}.instrument：只有活动名单记录了受邀者，而 {effect.treatment} 没有名单",
+            )
+        _known(f"{path}.instrument", effect.instrument, [f"{effect.treatment}:invited"])
     finer = [name for name in outcome.standardise if name != "term" and name not in effect.within]
     if outcome.test == "school" and finer:
         raise StudyFileError(

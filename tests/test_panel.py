@@ -322,6 +322,8 @@ def test_lecture_exposure_follows_the_date_of_the_lecture_and_who_was_there():
         "f": "attended",
         "g": None,
     }
+    # An invitation counts where coming would have counted: not before the landmark, not to a meeting.
+    assert _by_student(panel, "lecture:invited") == {"a": 0, "b": 1, "c": 1, "d": 0, "f": 1, "g": None}
     assert _by_student(panel, "lecture:history") == {"a": 1, "b": 0, "c": 0, "d": 0, "f": 0, "g": 0}
 
 
@@ -389,7 +391,7 @@ def test_one_row_a_student_with_the_documented_columns():
         "student", "term", "school", "class_id", "grade", "sex", "birth_month", "boarding",
         "category:left_behind", "category:poverty",
         "home_visit", "home_visit:count", "home_visit:minutes", "home_visit:history",
-        "lecture", "lecture:count", "lecture:minutes", "lecture:history",
+        "lecture", "lecture:count", "lecture:minutes", "lecture:history", "lecture:invited",
         "math", "math@baseline", "math@baseline:reason",
         "absences", "absences@baseline", "absences@baseline:reason",
         "belonging", "belonging@baseline", "belonging@baseline:reason", "trust@baseline",

@@ -504,11 +504,21 @@ def test_a_visitor_rated_outcome_may_be_exploratory():
         ({"adjust": ["shoe_size"]}, "robustness[0].adjust"),
         ({"within": ["grade"]}, "robustness[0].within must hold"),
         ({"methods": ["ipw"]}, "methods"),
+        ({"method": "iv"}, "robustness[0].instrument"),
+        ({"method": "difference", "se_type": "permutation"}, "robustness[0].se_type: permutation repeats"),
     ],
 )
 def test_a_robustness_specification_is_held_to_the_rules_of_its_effect(variant, key):
     error = _refused(lambda data: data["effects"][0].update(robustness=[variant]))
     assert key in str(error)
+
+
+def test_only_lists_of_events_say_who_was_invited():
+    change = {"methods": ["iv"], "instrument": "home_visit:invited"}
+    assert "only lists of events" in str(_refused(lambda data: data["effects"][0].update(change)))
+    lectures = next(i for i, each in enumerate(DEMO["effects"]) if each["treatment"] == "parent_lecture")
+    change = {"methods": ["iv"], "instrument": "parent_lecture:asked"}
+    assert "parent_lecture:invited" in str(_refused(lambda data: data["effects"][lectures].update(change)))
 
 
 def test_history_is_not_asked_of_an_unadjusted_primary_method():

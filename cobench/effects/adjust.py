@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from cobench.effects.answers import Answer, check_clusters, checked, observational_rows
-from cobench.effects.bootstrap import DRAWS, SEED, effective_clusters, wild_bootstrap
+from cobench.effects.bootstrap import DRAWS, SEED, WildBootstrap, effective_clusters, wild_bootstrap
 from cobench.effects.inference import CLUSTERED, UNCLUSTERED, OlsFit, fit_ols, precision, welch
+from cobench.effects.permutation import Permutation, permutation_test
 from cobench.effects.reasons import not_estimable
 from cobench.effects.sample import Sample, as_level, check_known, levels_of, require_columns, take_sample
 from cobench.errors import ParameterError
@@ -38,6 +39,9 @@ def difference(
     reference: object = None,
     se_type: str | None = None,
     least_clusters: int = 2,
+    strata: Sequence[str] = (),
+    n_draws: int = DRAWS,
+    seed: int = SEED,
 ) -> pd.DataFrame:
     """Difference of means of each level from the reference, from the rows of those two levels.
 
@@ -51,7 +55,12 @@ def difference(
     reference : optional
         Level compared with; by default the first category, ``none``, or the lowest value.
     se_type : optional
-        As in :func:`regress`.
+        As in :func:`regress`. ``permutation``, for whom lots decided: the error of the default with the p-value and
+        the interval of :func:`cobench.effects.permutation.permutation_test`, which draws whole clusters again.
+    strata : sequence of str
+        Columns within which it was drawn, for ``permutation``.
+    n_draws, seed
+        Of bootstrap and permutation; ``se_type`` of the row names them.
     least_clusters : int
         Fewer clusters are refused.
 
@@ -61,12 +70,19 @@ def difference(
         :data:`cobench.effects.estimates.COLUMNS`; observational, so evidence is ``descriptive``.
     """
     levels, base = levels_of(frame, treatment, reference)
-    check_se_type(se_type, cluster)
-    take = partial(take_sample, frame, outcome=outcome, treatment=treatment, reference=base, cluster=cluster)
-    fits = [
-        (level, lambda level=level: fit_difference(take(level=level), Errors(se_type, least_clusters)))
-        for level in levels
-    ]
+    if se_type != "permutation":
+        check_se_type(se_type, cluster)
+    errors = Errors(se_type, least_clusters, n_draws=n_draws, seed=seed)
+    take = partial(
+        take_sample,
+        frame,
+        outcome=outcome,
+        treatment=treatment,
+        reference=base,
+        cluster=cluster,
+        within=strata,
+    )
+    fits = [(level, lambda level=level: fit_difference(take(level=level), errors)) for level in levels]
     return observational_rows(
         fits, treatment=treatment, outcome=outcome, estimand="mean_difference", method="difference"
     )
@@ -141,6 +157,12 @@ def fit_difference(sample: Sample, errors: Errors, estimand: str = "mean_differe
     ------
     NotEstimableError
     """
+    if errors.se_type == "permutation":
+        found = permutation_test(
+            sample.y, sample.d, sample.cluster, sample.cell, n_draws=errors.n_draws, seed=errors.seed
+        )
+        answer = fit_difference(sample, replace(errors, se_type=None), estimand)
+        return _with_test(answer, found)
     if sample.cluster is None and errors.se_type in (None, "HC2"):
         estimate, error = welch(sample.y, sample.d)
         return checked(Answer(sample, estimate, error, estimand))
@@ -195,6 +217,10 @@ def with_bootstrap(answer: Answer, fit: OlsFit, place: int, errors: Errors) -> A
     found = wild_bootstrap(
         fit, place, answer.sample.cluster, weights=errors.wild_weights, n_draws=errors.n_draws, seed=errors.seed
     )  # fmt: skip
+    return _with_test(answer, found)
+
+
+def _with_test(answer: Answer, found: WildBootstrap | Permutation) -> Answer:
     return replace(
         answer, precision=replace(answer.precision, se_type=found.label), p_value=found.p_value,
         conf_low=found.conf_low, conf_high=found.conf_high,

@@ -98,6 +98,9 @@ def aipw(
     adjustment : {"effects", "means"}, optional
         How the models know the cells; chosen from the data by default
         (:func:`cobench.effects.folds.choose_adjustment`).
+    n_folds : int
+        1 fits the models on everybody, as was usual before cross-fitting: sound with learners as simple as the
+        default ones only.
     n_repeats : int
         Divisions into folds over which predictions are averaged.
     least_clusters : int
@@ -201,7 +204,8 @@ def fit_aipw(
     """
     groups = np.arange(len(y)) if cluster is None else cluster
     adjustment = choose_adjustment(cell, groups, d, estimand, adjustment)
-    folds = [make_folds(cell, groups, d, adjustment, n_folds, (seed, repeat)) for repeat in range(n_repeats)]
+    divisions = range(1 if n_folds == 1 else n_repeats)
+    folds = [make_folds(cell, groups, d, adjustment, n_folds, (seed, each)) for each in divisions]
     drawn = [_nuisance(y, d, x, cell, fold, adjustment, estimand, learners or {}) for fold in folds]
     raw, m0, m1 = (np.mean(each, axis=0) for each in zip(*drawn, strict=True))
     propensity, n_clipped = clipped(raw, d, CLIP)
@@ -239,13 +243,14 @@ def _nuisance(
     estimand: str,
     learners: Mapping[str, object],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Out-of-fold propensity and expected outcomes, each (n,)."""
+    """Out-of-fold propensity and expected outcomes, each (n,); of the whole where nothing is held out."""
     outcome = learners.get("outcome") or Ridge()
     exposure = learners.get("propensity") or Logistic()
     for_outcome, for_exposure = _outcome_columns(x, d, cell, adjustment), exposure_columns(x, d, cell)
     propensity, m0, m1 = (np.full(len(y), np.nan) for _ in range(3))
+    whole = not fold.any()
     for held_out in np.unique(fold):
-        test, train = fold == held_out, fold != held_out
+        test, train = fold == held_out, whole | (fold != held_out)
         if min(np.sum(d[train] == 0), np.sum(d[train] == 1)) < 2:
             raise not_estimable("few_folds")
         model = deepcopy(exposure).fit(for_exposure[train], d[train])

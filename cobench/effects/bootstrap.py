@@ -94,7 +94,7 @@ def wild_bootstrap(
     draws, enumerated = _draws(weights, groups, n_draws, seed)
     p_of, statistic, error = _p_values(fit, place, codes, draws)
     estimate = float(fit.coefficients[place])
-    ends = [_end(p_of, estimate, sign * error, 1 - level) for sign in (-1, 1)]
+    ends = [interval_end(p_of, estimate, sign * error, 1 - level) for sign in (-1, 1)]
     return WildBootstrap(
         statistic, p_of(0.0), error, *ends, weights=weights, n_draws=draws.shape[1], enumerated=enumerated, seed=seed
     )  # fmt: skip
@@ -188,7 +188,7 @@ def _projected(x: np.ndarray, values: np.ndarray) -> np.ndarray:
     return x @ np.linalg.lstsq(x, values, rcond=None)[0]
 
 
-def _end(p_of: Callable[[float], float], start: float, step: float, alpha: float) -> float:
+def interval_end(p_of: Callable[[float], float], start: float, step: float, alpha: float) -> float:
     """Where the p-value falls below ``alpha``, going from ``start`` by doubling ``step`` and then halving."""
     inside, size = start, step
     while p_of(start + size) >= alpha:

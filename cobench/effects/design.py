@@ -13,7 +13,7 @@ from cobench.errors import ParameterError
 METHODS = ("difference", "regress", "ipw", "entropy_balance", "matching", "aipw", "iv")
 ESTIMANDS = ("ATT", "ATE")
 ROLES = ("confirmatory", "exploratory")
-SE_TYPES = (*UNCLUSTERED, *CLUSTERED, "wild")
+SE_TYPES = (*UNCLUSTERED, *CLUSTERED, "wild", "permutation")
 NOT_SPECIFICATION = ("study", "term", "effect")
 
 
@@ -64,7 +64,8 @@ class Design:
     cluster : str, optional
         Column of the groups obeyed by every standard error, fold and permutation.
     se_type : str, optional
-        For ``difference`` and ``regress``; CR2 with a cluster and HC2 without unless given.
+        For ``difference`` and ``regress``; CR2 with a cluster and HC2 without unless given. ``permutation`` repeats
+        the declared draw, for ``difference``.
     assignment : Assignment, optional
         Absent means observational.
     subgroups : tuple of str, or mapping of label to boolean column
@@ -181,6 +182,11 @@ def _validate(design: Design) -> None:
         )
     if "iv" in design.methods and design.instrument is None:
         raise ParameterError(en="method iv needs an instrument column", zh="方法 iv 需要给出 instrument 列")
+    if design.se_type == "permutation" and (design.assignment is None or "difference" not in design.methods):
+        raise ParameterError(
+            en="se_type permutation repeats a declared draw: it needs an assignment and the method difference",
+            zh="se_type permutation 是重复所声明的抽取：需要声明 assignment，并使用方法 difference",
+        )
     if design.se_type in (*CLUSTERED, "wild") and design.cluster is None:
         raise ParameterError(
             en=f"se_type {design.se_type} needs a cluster column",

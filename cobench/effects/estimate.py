@@ -215,6 +215,9 @@ def _sample(frame: pd.DataFrame, design: Design, level: str, method: str) -> Sam
     bare = method == "difference" and design.assignment is not None
     covariates = () if bare else design.covariates
     within = () if bare else cells_of(frame, design, level, method)
+    cluster = design.cluster
+    if bare and design.se_type == "permutation":
+        within, cluster = design.assignment.strata, None if design.assignment.unit == "student" else cluster
     if method == "iv":
         pair = as_level(frame[design.treatment]).isin([level, design.reference]).to_numpy(dtype=bool)
         return take_complier_sample(
@@ -230,7 +233,7 @@ def _sample(frame: pd.DataFrame, design: Design, level: str, method: str) -> Sam
         reference=design.reference,
         covariates=covariates,
         within=within,
-        cluster=design.cluster,
+        cluster=cluster,
         levels=design.levels if joint else (),
     )
 
@@ -244,7 +247,8 @@ def cells_of(frame: pd.DataFrame, design: Design, level: str, method: str) -> tu
 
 
 def _answer(sample: Sample, design: Design, method: str) -> Answer:
-    errors = Errors(design.se_type, design.least_clusters, seed=design.seed)
+    drawn_again = design.se_type == "permutation" and method != "difference"
+    errors = Errors(None if drawn_again else design.se_type, design.least_clusters, seed=design.seed)
     fits = {
         "difference": lambda: fit_difference(sample, errors, _estimand(design, method)),
         "regress": lambda: fit_regress(sample, errors, _estimand(design, method)),
@@ -260,8 +264,8 @@ def _answer(sample: Sample, design: Design, method: str) -> Answer:
 
 
 def _analytic(se_type: str | None) -> str | None:
-    """Two-stage least squares has its own interval for weak instruments, and no bootstrap."""
-    return None if se_type == "wild" else se_type
+    """Two-stage least squares has its own interval for weak instruments, and neither bootstrap nor permutation."""
+    return None if se_type in ("wild", "permutation") else se_type
 
 
 def _estimand(design: Design, method: str) -> str:

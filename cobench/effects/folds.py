@@ -48,13 +48,15 @@ def make_folds(
 
     A cluster is never split. ``effects``: the clusters of each cell are dealt out in turn, those with
     unexposed students first. ``means``: whole cells (with every cluster they share). Deterministic in the
-    sorted codes and ``seed``.
+    sorted codes and ``seed``. With ``n_folds`` 1 nothing is held out: all rows are in fold 0.
 
     Raises
     ------
     NotEstimableError
         With fewer than two groups to hold out.
     """
+    if n_folds == 1:
+        return np.zeros(len(d), dtype=int)
     generator = np.random.default_rng(seed)
     if adjustment == "effects":
         return _deal_within(cell, cluster, d, n_folds, generator)

@@ -16,7 +16,7 @@ import pandas as pd
 from cobench.effects.answers import Answer, check_clusters, checked, observational_rows
 from cobench.effects.exposure import default_within
 from cobench.effects.folds import cell_means
-from cobench.effects.inference import Precision, dense_codes, fit_ols
+from cobench.effects.inference import Precision, cluster_scores, dense_codes, fit_ols
 from cobench.effects.reasons import not_estimable
 from cobench.effects.sample import Sample, check_arms, check_known, levels_of, take_sample
 from cobench.effects.support import restrict_to_support
@@ -24,7 +24,6 @@ from cobench.effects.weighting import (
     clipped,
     effective_n,
     propensity_model,
-    weighted_contrast,
     weighted_precision,
 )
 
@@ -160,7 +159,8 @@ def fit_matching(
         raise not_estimable("mostly_unmatched")
     weights = np.bincount(found.unexposed, weights=found.share, minlength=len(values))
     weights[found.exposed] = 1.0
-    y = sample.y - _predicted(sample, weights) if adjust else sample.y
+    columns, slopes = _adjustment(sample, weights) if adjust else (np.empty((len(values), 0)), np.empty(0))
+    y = sample.y - columns @ slopes
     expected = np.bincount(found.exposed, weights=found.share * y[found.unexposed], minlength=len(values))
     inside = (sample.d == 1) & (weights > 0)
     gaps = (y - expected)[inside]
@@ -169,7 +169,7 @@ def fit_matching(
         keep[keep | (sample.d == 0)], "not_matched_with"
     )
     answer = Answer(
-        kept, float(gaps.mean()), _precision(kept, y, found, gaps, weights, replace), "ATT", weights[keep],
+        kept, float(gaps.mean()), _precision(kept, columns, y, found, gaps, weights, replace), "ATT", weights[keep],
         propensity[keep], effective_n(weights[keep], kept.d, "ATT"),
         _population(found, trimmed),
         {"matched_share": found.matched_share, "within_share": found.within_share, "n_clipped": 0, "clip": 0.0},
@@ -284,37 +284,51 @@ def _population(found: Matches, trimmed: bool) -> str:
     )
 
 
-def _predicted(sample: Sample, weights: np.ndarray) -> np.ndarray:
-    """What covariates say of the outcome, (n,), by least squares among the matched unexposed with their weights.
+def _adjustment(sample: Sample, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Columns (n, k), centred at the matched exposed, and what one unit of each is worth among the matched unexposed.
 
     Cell means of the covariates stand in for cell effects, which a cell without a matched student would not have.
-    They are left out, and then the regression is, where fewer than three students a column would carry it.
+    They are left out where there are fewer than three cells a column, and the regression is where there are fewer
+    than three students a column.
     """
     x = sample.covariates.x
-    both = x if sample.cell is None else np.column_stack([x, cell_means(x, sample.cell)])
-    rows = (sample.d == 0) & (weights > 0)
+    both = x
+    if sample.cell is not None and len(np.unique(sample.cell)) >= LEAST_A_COLUMN * x.shape[1]:
+        both = np.column_stack([x, cell_means(x, sample.cell)])
+    exposed, rows = (sample.d == 1) & (weights > 0), (sample.d == 0) & (weights > 0)
     for columns in (both, x):
         if columns.shape[1] and rows.sum() >= LEAST_A_COLUMN * columns.shape[1]:
-            centred = columns - np.average(columns[rows], axis=0, weights=weights[rows])
-            kept = fit_ols(sample.y[rows], centred[rows], weights=weights[rows])
-            return centred[:, kept.kept] @ kept.coefficients
-    return np.zeros(len(sample.y))
+            centred = columns - columns[exposed].mean(axis=0)
+            fit = fit_ols(sample.y[rows], centred[rows], weights=weights[rows])
+            return centred[:, fit.kept], fit.coefficients
+    return np.empty((len(x), 0)), np.empty(0)
 
 
 def _precision(
-    kept: Sample, y: np.ndarray, found: Matches, gaps: np.ndarray, weights: np.ndarray, replace: bool
-) -> Precision:
+    kept: Sample, columns: np.ndarray, y: np.ndarray, found: Matches, gaps: np.ndarray, weights: np.ndarray,
+    replace: bool,
+) -> Precision:  # fmt: skip
+    """Error of the matched comparison.
+
+    With clusters, and by pairs, it is that of one weighted regression whose coefficient of the exposure is the
+    estimate: columns enter for the unexposed only, from whom their worth was learnt, so that CR2 carries what
+    learning it costs.
+    """
     keep = weights > 0
-    w = weights[keep]
-    if kept.cluster is not None:
-        contrast = weighted_contrast(y[keep], kept.d, w, None, kept.cluster)
-        return weighted_precision(contrast.scores, contrast.df, ("", "CR2"), kept)
-    if not replace:
+    if kept.cluster is None and replace:
+        return _abadie_imbens(found, gaps, weights)
+    by = kept.cluster
+    if by is None:
         pair = np.arange(len(keep))
         pair[found.unexposed] = found.exposed
-        contrast = weighted_contrast(y[keep], kept.d, w, None, dense_codes(pair[keep]))
-        return Precision(float(np.sqrt(np.sum(contrast.scores**2))), contrast.df, "CR2-pairs")
-    return _abadie_imbens(found, gaps, weights)
+        by = dense_codes(pair[keep])
+    learnt = columns[keep] * (kept.d == 0)[:, None]
+    fit = fit_ols(y[keep], np.column_stack([kept.d, learnt]), weights=weights[keep])
+    scores, df = cluster_scores(fit, 0, by)
+    df = min(df, len(scores) - 1.0)
+    if kept.cluster is None:
+        return Precision(float(np.sqrt(np.sum(scores**2))), df, "CR2-pairs")
+    return weighted_precision(scores, df, ("", "CR2"), kept)
 
 
 def _abadie_imbens(found: Matches, gaps: np.ndarray, weights: np.ndarray) -> Precision:

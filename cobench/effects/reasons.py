@@ -59,6 +59,18 @@ REASONS: dict[str, Text] = {
         en="exposure was mostly decided for whole groups of {cluster}, and one side has fewer than {least} of them",
         zh="干预基本上以整个 {cluster} 为单位决定，而其中一方不足 {least} 个",
     ),
+    "not_drawn_whole": Text(
+        en="exposure differs within groups that are declared to have been drawn as a whole",
+        zh="声明为整组抽取的群组，组内的干预并不一致",
+    ),
+    "unit_in_strata": Text(
+        en="some of the groups drawn lie in several strata, so they can't have been drawn within them",
+        zh="有的群组跨越多个抽样层，不可能在层内抽取",
+    ),
+    "nothing_drawn": Text(
+        en="within every stratum all or none were exposed, so no other draw was possible",
+        zh="每个抽样层内要么全部接受、要么全部未接受，不存在其他抽取结果",
+    ),
     "bad_weights": Text(
         en="column {column} holds negative weights or none above zero",
         zh="列 {column} 含有负权重，或没有大于零的权重",

@@ -127,9 +127,9 @@ def equality_test(answers: Sequence[Answer]) -> WaldTest:
 
     The effects covary only through clusters that groups share; their covariance is that of the summed cluster
     contributions. The denominator is that of the approximate Hotelling's test (HTZ) of Pustejovsky and Tipton
-    (2018), where under an identity working model contributions of disjoint groups are independent:
-    ``eta = q (q + 1) / sum_st Var(d_st)``, ``F = (eta - q + 1) / (eta q) Q ~ F(q, eta - q + 1)``; never more than
-    all clusters less one, because groups of students may share what happens to their classes.
+    (2018), ``eta = q (q + 1) / sum_st Var(d_st)``, ``F = (eta - q + 1) / (eta q) Q ~ F(q, eta - q + 1)``, where under
+    an identity working model contributions of disjoint groups are independent. Their covariance is estimated all the
+    same where they share clusters, and what that costs is in ``Var(d_st)``; never more than all clusters less one.
 
     Raises
     ------
@@ -143,12 +143,15 @@ def equality_test(answers: Sequence[Answer]) -> WaldTest:
     contrasts = np.column_stack([-np.ones(len(answers) - 1), np.eye(len(answers) - 1)])
     working = np.array([(each.notes or {}).get("working", each.precision.std_error**2) for each in answers])
     df = np.array([each.precision.df for each in answers])
-    variances = 2 * working**2 / np.where(np.isfinite(df), df, np.inf)
+    df = np.where(np.isfinite(df), df, np.inf)
+    uncertain = np.outer(working, working) / np.sqrt(np.outer(df, df)) * _overlap(answers)
     expected = contrasts @ np.diag(working) @ contrasts.T
     eigen, vectors = np.linalg.eigh(expected)
     d = (vectors / np.sqrt(eigen)) @ vectors.T @ contrasts
     q = len(contrasts)
-    spread = float(np.sum(d**2 @ (variances[:, None] * (d**2).T)))
+    inner = d.T @ d
+    lengths = np.diag(inner)
+    spread = float(np.sum(uncertain * (np.outer(lengths, lengths) + inner**2)))
     eta = min(q * (q + 1) / spread if spread > 0 else np.inf, _shared_groups(answers) - 1)
     if eta <= q - 1:
         raise not_estimable("few_df")
@@ -158,6 +161,18 @@ def equality_test(answers: Sequence[Answer]) -> WaldTest:
     statistic, denominator = scale * quadratic, eta - q + 1
     p = stats.chi2.sf(quadratic, q) if np.isinf(eta) else stats.f.sf(statistic, q, denominator)
     return WaldTest(statistic, float(q), float(denominator), float(p))
+
+
+def _overlap(answers: Sequence[Answer]) -> np.ndarray:
+    """Share of clusters that two answers have in common: one with itself, and zero where no cluster is declared."""
+    own = [
+        set() if each.sample.cluster is None
+        else {each.sample.cluster_labels[code] for code in np.unique(each.sample.cluster)}
+        for each in answers
+    ]  # fmt: skip
+    sizes = np.array([max(len(each), 1) for each in own])
+    common = np.array([[len(a & b) for b in own] for a in own]) / np.sqrt(np.outer(sizes, sizes))
+    return np.where(np.eye(len(own), dtype=bool), 1.0, common)
 
 
 def _shared_groups(answers: Sequence[Answer]) -> float:

@@ -3,12 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 from reference_data import lalonde, supported_work
 from simulated import district, school_selection
-from statsmodels.api import Logit, add_constant
 
 from cobench.effects import matching
-from cobench.effects.matching import match
+from cobench.effects.matching import _adjustment, fit_matching, match
+from cobench.effects.sample import levels_of, take_sample
 
 NAMES = ["age", "educ", "race", "married", "nodegree", "re74", "re75"]
 ONE_CELL = np.zeros(6, int)
@@ -59,7 +60,7 @@ def test_supported_work_is_the_brute_force_match_on_another_packages_scores():
     )
     names = [name for name in frame if name not in ("treat", "re78")]
     z = (frame[names] - frame[names].mean()) / frame[names].std()
-    score = Logit(frame["treat"], add_constant(z)).fit(disp=0, tol=1e-14).predict()
+    score = sm.Logit(frame["treat"], sm.add_constant(z)).fit(disp=0, tol=1e-14).predict()
     t, y = frame["treat"].to_numpy() == 1, frame["re78"].to_numpy()
     apart = np.abs(score[t][:, None] - score[~t][None, :])
     nearest = apart <= apart.min(axis=1, keepdims=True) + 1e-9
@@ -101,6 +102,38 @@ def test_the_error_of_abadie_and_imbens_by_hand():
     assert _abadie_imbens(found, np.array([1.0, 3.0]), np.array([1.0, 1.0, 2.0])).std_error == pytest.approx(
         np.sqrt(0.75)
     )
+
+
+def test_the_error_with_clusters_carries_what_learning_the_adjustment_costs():
+    from test_inference import dense_cr2
+
+    frame = school_selection(4, schools=12)
+    [level], base = levels_of(frame, "visit", None)
+    arms = {"treatment": "visit", "level": level, "reference": base}
+    sample = take_sample(frame, outcome="y", covariates=["x"], cluster="school", **arms)
+    answer = fit_matching(sample)
+    kept, w = answer.sample, answer.balance_weights
+    x = kept.covariates.x - kept.covariates.x[kept.d == 1].mean(axis=0)
+    slope = sm.WLS(kept.y, sm.add_constant(x), weights=w * (kept.d == 0)).fit().params[1]
+    y, root = kept.y - x[:, 0] * slope, np.sqrt(w)
+    design = np.column_stack([np.ones(len(y)), kept.d, (1 - kept.d) * x[:, 0]])
+    error, _ = dense_cr2(y * root, design * root[:, None], kept.cluster, 1)
+    assert answer.precision.std_error == pytest.approx(error, rel=1e-9)
+    assert answer.estimate == pytest.approx(sm.WLS(y, design, weights=w).fit().params[1], rel=1e-9)
+    known, _ = dense_cr2(y * root, design[:, :2] * root[:, None], kept.cluster, 1)
+    assert known != pytest.approx(error, rel=1e-3)  # as if the slope had not been learnt
+
+
+def test_cell_means_enter_only_where_three_cells_a_column_carry_them():
+    for schools, columns in ((8, 3), (9, 6)):
+        frame = school_selection(1, schools=schools)
+        frame = frame.assign(z=frame["x"] ** 2, u=np.cos(7 * frame["x"]))
+        [level], base = levels_of(frame, "visit", None)
+        sample = take_sample(
+            frame, outcome="y", treatment="visit", level=level, reference=base, covariates=["x", "z", "u"],
+            within=["school"],
+        )  # fmt: skip
+        assert _adjustment(sample, np.ones(len(sample.y)))[0].shape[1] == columns
 
 
 def test_schools_that_visit_more_do_not_pass_for_an_effect():

@@ -104,3 +104,19 @@ def test_a_level_without_exposed_students_leaves_the_test_and_says_why():
     rows = subgroups(frame, "score", "visit", "kind", **MODEL).set_index("subgroup")
     assert rows.loc["kind=c", "status"] == "not_estimable" and "at_home" in rows.loc["kind=c", "reason"]
     assert interactions(frame, "score", "visit", "kind", **MODEL).loc[0, "groups"] == "f, m"
+
+
+def test_groups_that_share_their_schools_bring_no_new_degrees_of_freedom():
+    draw = np.random.default_rng(5)
+    size = np.repeat([4, 40], [16, 4])  # a few large schools carry the estimate, so df is far below 19
+    school = np.repeat(np.arange(20), size * 2)
+    frame = pd.DataFrame({"school": school, "sex": np.where(np.arange(len(school)) % 2, "f", "m")})
+    frame["visit"] = np.arange(len(frame)) // 2 % 2
+    frame["y"] = draw.normal(size=len(frame))
+    call = {"outcome": "y", "treatment": "visit", "by": "sex", "within": ["school"], "cluster": "school"}
+    apart = frame.assign(school=frame["school"].astype(str) + frame["sex"])
+    df = subgroups(frame, **call)["df"]
+    assert df.max() < 8
+    # With equal variances eta is the df of one group where all schools are shared, and twice that where none is.
+    assert interactions(frame, **call).loc[0, "df_denom"] == pytest.approx(df.mean(), rel=0.05)
+    assert interactions(apart, **call).loc[0, "df_denom"] == pytest.approx(2 * df.mean(), rel=0.05)

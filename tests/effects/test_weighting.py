@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
-from reference_data import supported_work
+from reference_data import ihdp_npci, supported_work
 from simulated import school_selection
 
-from cobench.effects import ipw
+from cobench.effects import difference, ipw, regress
 from cobench.effects.weighting import arm_weights, effective_n, weighted_contrast, without_ratio_bias
 
 DEHEJIA_WAHBA = [
@@ -112,6 +112,22 @@ def test_nhefs_weight_gain_after_quitting():
     assert row["n_obs"] == 1566
     found = row[["estimate", "conf_low", "conf_high"]].tolist()
     assert found == pytest.approx([3.4, 2.4, 4.5], abs=0.05)  # one decimal is printed
+    crude = difference(frame, "wt82_71", "qsmk").loc[0, "estimate"]
+    assert crude == pytest.approx(2.54, abs=0.005)
+    standardised = regress(frame, "wt82_71", "qsmk", names).loc[0, "estimate"]
+    assert standardised == pytest.approx(3.5, abs=0.05)
+
+
+def test_semi_synthetic_ihdp_errors_of_weighting_are_the_reported_ones():
+    names = [f"x{i}" for i in range(1, 26)]
+    errors = [
+        abs(
+            ipw(frame, "yf", "t", names, estimand="ATE").loc[0, "estimate"]
+            - (frame["mu1"] - frame["mu0"]).mean()
+        )
+        for frame in ihdp_npci()
+    ]
+    assert np.mean(errors) == pytest.approx(0.124, abs=0.0005)
 
 
 def test_weighting_within_schools_sees_through_selection_by_school():
