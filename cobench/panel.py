@@ -7,18 +7,18 @@ breaks this.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
-import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from cobench.errors import StudyFileError
-from cobench.panel_frames import condition_error, with_codes
-from cobench.study import Effect, Outcome, Source, Study, Term, Treatment
+from cobench.exposure import exposure, first_level, first_true, without_earlier_log
+from cobench.panel_frames import with_codes
+from cobench.study import Effect, Outcome, Source, Study, Term
 
 ATTENDING = ("enrolled", "transferred_in")
 ENTRY_GRADES = (1, 7, 10)
@@ -68,17 +68,19 @@ def build_panel(
     panel = roster.join(_categories(study, frames["memberships"], term, roster.index))
     dated = [_on_landmark(name, panel, term) for name in panel.columns]
     earlier = [each.id for each in study.terms_until(term.id)[:-1]]
+    attended = frames["enrolments"][frames["enrolments"]["status"].isin(ATTENDING)]
+    silent = without_earlier_log(study, attended, frames["logs"], earlier)
     for treatment in study.treatments.values():
-        rows = _exposure_rows(treatment, frames)
-        panel = panel.join(_exposure(treatment, rows, frames, roster, term))
-        silent = _without_earlier_log(treatment, frames["enrolments"], frames["logs"], earlier)
-        history = panel[f"{treatment.id}:history"].astype("float64")
-        panel = panel.assign(**{f"{treatment.id}:history": history.mask(panel.index.isin(silent))})
+        exposed = exposure(treatment, frames, roster, term)
+        history = exposed[f"{treatment.id}:history"].astype("float64")
+        unknown = panel.index.isin(silent[treatment.id])
+        panel = panel.join(exposed.assign(**{f"{treatment.id}:history": history.mask(unknown)}))
         dated.append(_on_landmark(f"{treatment.id}:history", panel, term))
+    placed = cache(lambda term_id: _placed(frames["enrolments"], study.term(term_id)))
     for outcome in study.outcomes.values():
-        now = _outcome_values(outcome, frames, term).reindex(panel.index)
+        now = _outcome_values(outcome, frames, term, placed).reindex(panel.index)
         dated.append(_dates(outcome.id, now))
-        before = _baseline_values(study, outcome, frames, term).reindex(panel.index)
+        before = _baseline_values(study, outcome, frames, term, placed).reindex(panel.index)
         dated.append(_dates(f"{outcome.id}@baseline", before))
         panel = panel.assign(
             **{
@@ -89,18 +91,19 @@ def build_panel(
         )
     for scale_id in [scale for scale in study.scales if scale not in study.outcomes]:
         outcome = Outcome(label=study.scales[scale_id].label, scale=scale_id)
-        before = _baseline_values(study, outcome, frames, term).reindex(panel.index)
+        before = _baseline_values(study, outcome, frames, term, placed).reindex(panel.index)
         panel = panel.assign(**{f"{scale_id}@baseline": before["value"]})
         dated.append(_dates(f"{scale_id}@baseline", before))
     students = pd.Series(names.take(pa.array(panel.index)).to_numpy(zero_copy_only=False), dtype="str")
     whole = panel.reset_index(drop=True)
     whole.insert(0, "student", students)
+    frame = in_content_order(whole.assign(term=term.id))
     texts = {
-        name: whole[name].astype("str")
-        for name in whole
-        if isinstance(whole[name].dtype, pd.CategoricalDtype)
+        name: frame[name].astype("str")
+        for name in frame
+        if isinstance(frame[name].dtype, pd.CategoricalDtype)
     }
-    frame = in_content_order(whole.assign(**texts, term=term.id))
+    frame = frame.assign(**texts)
     return Panel(term, frame, pd.DataFrame(dated, columns=MEASURED), flow)
 
 
@@ -108,13 +111,13 @@ def panel_from_source(study: Study, term: Term, source: Source, rows: pd.DataFra
     """The panel of a study whose data are already one table (``table = "panel"``)."""
     panel = rows.drop(columns=[name for name in ("term",) if name in rows])
     for treatment in study.treatments.values():
-        level = _first_level(treatment, panel)
+        level = first_level(treatment, panel)
         if treatment.reference_where is None:
             raise StudyFileError(
                 en=f"treatments.{treatment.id}.reference_where is missing: say which rows are {treatment.reference!r}",
                 zh=f"缺少 treatments.{treatment.id}.reference_where：请说明哪些行属于 {treatment.reference!r}",
             )
-        is_reference = _where(panel, treatment.reference_where)
+        is_reference = first_true([treatment.reference_where], panel) == 0
         panel = panel.assign(**{treatment.id: level.mask(level.isna() & is_reference, treatment.reference)})
     for outcome in study.outcomes.values():
         _require_column(panel, outcome)
@@ -224,113 +227,9 @@ def _categories(study: Study, memberships: pd.DataFrame, term: Term, students: p
     return pd.DataFrame(flags, index=students)
 
 
-def _exposure_rows(treatment: Treatment, frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    rows = frames[treatment.from_]
-    if treatment.from_ == "attendance":
-        events = frames["events"][["event", "date", "kind", "topic"]]
-        rows = rows.merge(events, on="event", how="left", validate="m:1")
-    return rows[rows["student"].notna() & rows["date"].notna()].reset_index(drop=True)
-
-
-def _exposure(
-    treatment: Treatment,
-    rows: pd.DataFrame,
-    frames: Mapping[str, pd.DataFrame],
-    roster: pd.DataFrame,
-    term: Term,
+def _outcome_values(
+    outcome: Outcome, frames: Mapping[str, pd.DataFrame], term: Term, placed: Callable[[str], pd.DataFrame]
 ) -> pd.DataFrame:
-    logs = frames["logs"]
-    landmark, last = pd.Timestamp(term.landmark), pd.Timestamp(term.exposure_end)
-    rank = _first_rank(treatment, rows)
-    in_time = rows[(rows["date"] > landmark) & (rows["date"] <= last)]
-    rows = rows.assign(rank=rank)[rank >= 0]
-    during = rows[(rows["date"] > landmark) & (rows["date"] <= last)]
-    before = rows[rows["date"] <= landmark]
-    best = during.groupby("student")["rank"].min().reindex(roster.index)
-    arrived = logs.loc[(logs["table"] == treatment.from_) & (logs["term"] == term.id), "class_id"]
-    names = {index: each.id for index, each in enumerate(treatment.levels)}
-    exposure = best.map(names).astype("str").where(best.notna(), np.nan)
-    has_log = roster["class_id"].isin(arrived)
-    # Summed in the order of the minutes, so that the last digit doesn't depend on the order of the rows.
-    minutes = during.sort_values("minutes").groupby("student")["minutes"].sum(min_count=1)
-    counted = _rows_of(during, roster.index).astype("float64")
-    held = frames.get("history", pd.DataFrame({"treatment": [], "student": [], "n": []}))
-    held = held[held["treatment"] == treatment.id].set_index("student")["n"]
-    earlier = held.reindex(roster.index, fill_value=0).astype("int64")
-    invited = {}
-    if treatment.from_ == "attendance":
-        listed = _rows_of(_asked_to_come(treatment, in_time), roster.index) > 0
-        invited = {f"{treatment.id}:invited": listed.astype("float64").where(has_log | listed)}
-    return pd.DataFrame(
-        {
-            treatment.id: exposure.mask(best.isna() & has_log, treatment.reference),
-            f"{treatment.id}:count": counted.where(has_log | best.notna()),
-            f"{treatment.id}:minutes": minutes.reindex(roster.index),
-            f"{treatment.id}:history": _rows_of(before, roster.index) + earlier,
-            **invited,
-        },
-        index=roster.index,
-    )
-
-
-def _asked_to_come(treatment: Treatment, rows: pd.DataFrame) -> pd.DataFrame:
-    """Invitations to what would have been exposure, had the family come."""
-    listed = rows[rows["invited"].fillna(False).astype(bool)]
-    return listed[_first_rank(treatment, listed.assign(present=True)) >= 0]
-
-
-def _rows_of(rows: pd.DataFrame, students: pd.Index) -> pd.Series:
-    """Number of rows of each student (whole numbers, as :func:`cobench.panel_frames.with_codes` gives them)."""
-    least = int(students.max()) + 1 if len(students) else 0
-    counts = np.bincount(rows["student"], minlength=least)
-    return pd.Series(counts[students], index=students)
-
-
-def _without_earlier_log(
-    treatment: Treatment, enrolments: pd.DataFrame, logs: pd.DataFrame, earlier: list[str]
-) -> pd.Index:
-    """Students who sat in a class whose log of an earlier term never came: their history is not known."""
-    arrived = logs.loc[logs["table"] == treatment.from_, ["class_id", "term"]].drop_duplicates()
-    seats = enrolments[enrolments["term"].isin(earlier) & enrolments["status"].isin(ATTENDING)]
-    keys = ["class_id", "term"]
-    place = seats.groupby(keys, observed=True, sort=False).ngroup()
-    first = seats[~place.duplicated()]
-    known = pd.MultiIndex.from_frame(first[keys].astype("object")).isin(
-        pd.MultiIndex.from_frame(arrived.astype("object"))
-    )
-    silent = place[~place.duplicated()][~known]
-    return pd.Index(seats.loc[place.isin(silent), "student"].unique())
-
-
-def _first_level(treatment: Treatment, rows: pd.DataFrame) -> pd.Series:
-    names = np.array([*(each.id for each in treatment.levels), np.nan], dtype=object)
-    return pd.Series(names[_first_rank(treatment, rows)], index=rows.index, dtype="str")
-
-
-def _first_rank(treatment: Treatment, rows: pd.DataFrame) -> np.ndarray:
-    """Number of the first level that fits each row, -1 where none does."""
-    rank = np.full(len(rows), -1)
-    for number in reversed(range(len(treatment.levels))):
-        rank[_where(rows, treatment.levels[number].where).to_numpy()] = number
-    return rank
-
-
-def _where(rows: pd.DataFrame, expression: str) -> pd.Series:
-    """Rows of which a SQL expression is true; an expression that can't be evaluated is the study's error."""
-    if rows.empty:
-        return pd.Series(False, index=rows.index)
-    words = set(re.findall(r"\w+", expression.lower()))
-    named = rows[[name for name in rows if str(name).lower() in words] or list(rows)]
-    with duckdb.connect(":memory:") as connection:
-        connection.register("rows", pa.Table.from_pandas(named, preserve_index=False))
-        try:
-            found = connection.sql(f"select coalesce(({expression})::boolean, false) as found from rows").df()
-        except duckdb.Error as error:
-            raise condition_error(expression, error) from None
-    return pd.Series(found["found"].to_numpy(dtype=bool), index=rows.index)
-
-
-def _outcome_values(outcome: Outcome, frames: Mapping[str, pd.DataFrame], term: Term) -> pd.DataFrame:
     """Values of an outcome in one term by student: ``value, measured_on, reason``."""
     if outcome.scale is not None:
         scores = frames["scores"]
@@ -347,7 +246,7 @@ def _outcome_values(outcome: Outcome, frames: Mapping[str, pd.DataFrame], term: 
         values = own[["value", "measured_on", "missing_reason"]].rename(columns={"missing_reason": "reason"})
     if not outcome.standardise:
         return values
-    cells = _placed(frames["enrolments"], term)[[name for name in outcome.standardise if name != "term"]]
+    cells = placed(term.id)[[name for name in outcome.standardise if name != "term"]]
     return values.assign(value=_standardise(values["value"], cells.reindex(values.index)))
 
 
@@ -384,14 +283,18 @@ def _standardise(values: pd.Series, cells: pd.DataFrame) -> pd.Series:
 
 
 def _baseline_values(
-    study: Study, outcome: Outcome, frames: Mapping[str, pd.DataFrame], term: Term
+    study: Study,
+    outcome: Outcome,
+    frames: Mapping[str, pd.DataFrame],
+    term: Term,
+    placed: Callable[[str], pd.DataFrame],
 ) -> pd.DataFrame:
     if term.baseline is None:
         nothing = pd.DataFrame({"value": [], "measured_on": [], "reason": []}, dtype="float64")
         return nothing.assign(
             measured_on=pd.Series([], dtype="datetime64[s]"), reason=pd.Series([], dtype="str")
         )
-    return _outcome_values(outcome, frames, study.term(term.baseline))
+    return _outcome_values(outcome, frames, study.term(term.baseline), placed)
 
 
 def _baseline_reason(before: pd.DataFrame, panel: pd.DataFrame, term: Term) -> pd.Series:

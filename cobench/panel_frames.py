@@ -42,12 +42,13 @@ def read_panel_frames(study: Study, term: Term) -> tuple[dict[str, pd.DataFrame]
         "memberships": store.read_codes(study, "memberships", [term.id]),
         "outcomes": store.read_codes(study, "outcomes", measured),
     }
-    roll = _roll(held)
-    frames = {name: _numbered(name, held.pop(name), roll) for name in list(held)}
-    frames["silent"] = _numbered("silent", _silent_seats(study, until[:-1], measured), roll)
+    roll, numbers = _roll(held)
+    frames = {name: _numbered(name, held.pop(name), numbers.pop(name)) for name in list(held)}
+    seats = _silent_seats(study, until[:-1], measured)
+    frames["silent"] = _numbered("silent", seats, roll.numbers(seats["student"]))
     for name in ("contacts", "attendance"):
         rows = store.read_codes(study, name, [term.id], columns=_asked_of(study, name))
-        frames[name] = _numbered(name, rows, roll)
+        frames[name] = _numbered(name, rows, roll.numbers(rows["student"]))
     for name in ("events", "logs"):
         frames[name] = _frame(name, store.read_codes(study, name, until))
     frames["history"] = _history(counted, roll)
@@ -92,14 +93,21 @@ def _whole(students: pd.Series) -> pa.DictionaryArray:
     return array.dictionary_encode()
 
 
-def _roll(held: Mapping[str, pa.Table]) -> Roll:
-    """Everybody whom the tables name: as a rule all are enrolled, which spares a look at the largest table."""
-    listed = [held[name]["student"] for name in ("students", "enrolments")]
-    roll = Roll(pa.chunked_array([part for each in listed for part in each.chunks], pa.string()))
-    rest = [held[name]["student"] for name in ("memberships", "outcomes")]
-    if all((roll.numbers(each.drop_null()) >= 0).all() for each in rest):
-        return roll
-    return Roll(pa.chunked_array([part for each in [*listed, *rest] for part in each.chunks], pa.string()))
+def _roll(held: Mapping[str, pa.Table]) -> tuple[Roll, dict[str, np.ndarray]]:
+    """Everybody whom the tables name, and the numbers of each table's rows.
+
+    As a rule all are enrolled, which spares looking for new names in the larger tables.
+    """
+    columns = {name: table["student"] for name, table in held.items()}
+    for first in (["students", "enrolments"], list(columns)):
+        roll = Roll(pa.chunked_array([part for name in first for part in columns[name].chunks], pa.string()))
+        numbers = {name: roll.numbers(each) for name, each in columns.items()}
+        known = all(
+            (numbers[name] >= 0).sum() == len(each) - each.null_count for name, each in columns.items()
+        )
+        if known:
+            break
+    return roll, numbers
 
 
 def _counted(study: Study, term: Term, until: list[str]) -> dict[str, pa.Table]:
@@ -154,9 +162,9 @@ def _asked_of(study: Study, name: str) -> list[str]:
     return [each for each in TABLES[name].columns if each in words]
 
 
-def _numbered(name: str, table: pa.Table, roll: Roll) -> pd.DataFrame:
-    """A table with the number of each student on ``roll``, without rows of others."""
-    numbers, rows = roll.numbers(table["student"]), table.drop_columns("student")
+def _numbered(name: str, table: pa.Table, numbers: np.ndarray) -> pd.DataFrame:
+    """A table with the numbers of its students, without rows of those who have none."""
+    rows = table.drop_columns("student")
     kept = numbers >= 0
     if not kept.all():
         rows, numbers = rows.filter(pa.array(kept)), numbers[kept]

@@ -33,6 +33,7 @@ RANKS = {
     "measures": 4,
     "roll": 4,
     "panel_frames": 4,
+    "exposure": 4,
     "panel": 5,
     "missing": 5,
     "time_order": 5,
