@@ -19,6 +19,7 @@ from cobench.release.identifiers import Roster
 from cobench.run.plan import Report, check_plan, plan_term
 from cobench.run.steps import StepLine
 from cobench.run.term_run import Download, RunResult, run_term
+from cobench.run.warm import Kernels
 from cobench.show.wording import phrases
 from cobench.study import Study
 from cobench.workbench import exports
@@ -38,6 +39,7 @@ def evaluate_term(
     jobs: int = 1,
     console: Console | None = None,
     language: str = "en",
+    kernels: Kernels | None = None,
 ) -> RunResult:
     """Evaluate ``term_id`` of ``study`` and publish its reports in ``reports/<term>/``.
 
@@ -47,6 +49,7 @@ def evaluate_term(
     ----------
     languages : of the pages, by default those of the study.
     language : of progress and messages.
+    kernels : see :func:`cobench.run.execute.execute`.
     """
     study.term(term_id)
     wanted = tuple(languages or study.languages)
@@ -54,7 +57,7 @@ def evaluate_term(
     check_plan(plan(study, term_id, wanted, {ANY_SCHOOL: Text(ANY_SCHOOL, ANY_SCHOOL)}))
     # Held until the reports are published: a second run would mix its pages with these.
     with writing(study.root):
-        return _evaluate(study, term_id, wanted, only, school, jobs, console, language)
+        return _evaluate(study, term_id, wanted, only, school, jobs, console, language, kernels)
 
 
 def _evaluate(
@@ -66,6 +69,7 @@ def _evaluate(
     jobs: int,
     console: Console,
     language: str,
+    kernels: Kernels | None,
 ) -> RunResult:
     with StepLine(console=console, language=language) as steps:
         bring_up_to_date(study, term_id, jobs=jobs, on_progress=steps)
@@ -90,6 +94,7 @@ def _evaluate(
             partial=bool(only or school or set(wanted) != set(study.languages)),
             console=console,
             language=language,
+            kernels=kernels,
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -17,6 +18,7 @@ from cobench.declared import Text
 from cobench.run.kernels import kernel_environment, private_folder, write_kernelspec
 from cobench.run.plan import Report
 from cobench.run.render import PageContext
+from cobench.run.warm import Kernels, can_fork, fork_server
 from cobench.run.words import phrase
 
 STOP_SECONDS = 10
@@ -88,6 +90,7 @@ def execute(
     context: PageContext,
     on_event: Callable[[Event], None] | None = None,
     cell_timeout: int | None = 1800,
+    kernels: Kernels | None = None,
 ) -> list[Outcome]:
     """Execute and render ``reports``, ``jobs`` at a time, into ``work_dir``.
 
@@ -97,18 +100,34 @@ def execute(
     Parameters
     ----------
     cell_timeout : seconds that one cell may take; ``None`` for no limit.
+    kernels : ``warm`` (forked from a process that has imported the libraries) or ``ordinary``; warm where that can
+        be had, by default. Reports come out the same.
 
     Returns
     -------
     list of Outcome, in the order of ``reports``.
     """
     tell = on_event or (lambda event: None)
+    forked = can_fork() if kernels is None else kernels == "warm"
     tasks = _tasks(reports, work_dir, study_root, context, cell_timeout)
+    write_kernelspec(work_dir / "jupyter", forked=forked)
+    environment = kernel_environment(work_dir)
+    with fork_server(work_dir, environment) if forked else nullcontext({}) as found:
+        return _in_workers(tasks, jobs, work_dir, environment | found, tell)
+
+
+def _in_workers(
+    tasks: Sequence[Task],
+    jobs: int,
+    work_dir: Path,
+    environment: dict[str, str],
+    tell: Callable[[Event], None],
+) -> list[Outcome]:
     waiting = list(reversed(tasks))
     outcomes: dict[str, Outcome] = {}
     workers: list[Worker] = []
     try:
-        workers += [_start_worker(work_dir) for _ in range(min(jobs, len(tasks)))]
+        workers += [_start_worker(work_dir, environment) for _ in range(min(jobs, len(tasks)))]
         for worker in workers:
             _next(worker, waiting, tell)
         while any(worker.task for worker in workers):
@@ -117,7 +136,7 @@ def execute(
                 outcomes[outcome.report.path] = outcome
                 tell(Event("finished", outcome.report, outcome))
                 if not worker.process.is_alive() and waiting:
-                    workers[workers.index(worker)] = worker = _start_worker(work_dir)
+                    workers[workers.index(worker)] = worker = _start_worker(work_dir, environment)
                 _next(worker, waiting, tell)
         _stop(workers)
     finally:
@@ -135,7 +154,6 @@ def _tasks(
 ) -> list[Task]:
     for name in ("notebooks", "pages", "ledger", "log", "runtime", "ipython"):
         private_folder(work_dir / name)
-    write_kernelspec(work_dir / "jupyter")
     return [
         Task(
             report=report,
@@ -150,13 +168,13 @@ def _tasks(
     ]
 
 
-def _start_worker(work_dir: Path) -> Worker:
+def _start_worker(work_dir: Path, environment: dict[str, str]) -> Worker:
     from cobench.run.worker import serve
 
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
     log = work_dir / "log" / f"worker-{time.monotonic_ns()}.txt"
-    process = spawn.Process(target=serve, args=(theirs, kernel_environment(work_dir), log), daemon=True)
+    process = spawn.Process(target=serve, args=(theirs, environment, log), daemon=True)
     process.start()
     theirs.close()
     return Worker(process, ours, log)

@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 
 KERNEL = "python3"
+# Kernels forked by cobench.run.fork_server, whose socket this variable names.
+PROVISIONER, FORK_SERVER = "cobench-fork", "COBENCH_FORK_SERVER"
 
 
-def write_kernelspec(folder: Path) -> None:
-    """Write a kernel spec called ``python3`` under ``folder`` that starts ``sys.executable``.
+def write_kernelspec(folder: Path, *, forked: bool = False) -> None:
+    """Write a kernel spec called ``python3`` under ``folder`` that starts ``sys.executable``, or asks for a fork of it.
 
     An installed spec of that name may point to another environment; ``JUPYTER_PATH`` has precedence over it.
     """
@@ -22,6 +24,8 @@ def write_kernelspec(folder: Path) -> None:
         "display_name": "Python 3 (cobench)",
         "language": "python",
     }
+    if forked:
+        content["metadata"] = {"kernel_provisioner": {"provisioner_name": PROVISIONER}}
     (spec / "kernel.json").write_text(json.dumps(content), encoding="utf-8")
 
 

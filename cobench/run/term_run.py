@@ -25,6 +25,7 @@ from cobench.run.kernels import private_folder
 from cobench.run.plan import Report, check_plan
 from cobench.run.progress import ProgressLine, ui_language
 from cobench.run.render import PageContext, render_placeholder
+from cobench.run.warm import Kernels
 from cobench.run.words import phrase
 from cobench.study import Study
 from cobench.workbench import term_release
@@ -76,6 +77,7 @@ def run_term(
     console: Console | None = None,
     language: str | None = None,
     cell_timeout: int | None = 1800,
+    kernels: Kernels | None = None,
 ) -> RunResult:
     """Run ``reports`` and publish them in ``reports/<term>/``.
 
@@ -93,6 +95,7 @@ def run_term(
     tables : what ``schools`` and ``downloads`` released, for the audit of the whole term.
     partial : only some of the term's reports are run; the others are kept from the last run.
     language : of the progress line, by default that of the user's locale.
+    kernels : see :func:`cobench.run.execute.execute`.
 
     Raises
     ------
@@ -124,6 +127,7 @@ def run_term(
                 context=context,
                 on_event=progress,
                 cell_timeout=cell_timeout,
+                kernels=kernels,
             )
         outcomes = [gate.check_page(outcome, scan, study) for outcome in outcomes]
         earlier_counts = term_release.published(study, term_id)
