@@ -47,7 +47,7 @@ def _subset(characters: str) -> bytes:
     options.desubroutinize = True
     options.layout_features = []
     options.drop_tables += _LAYOUT_TABLES
-    font = TTFont(pylopdf_fonts_zh_cn.sans_path(), lazy=True, recalcTimestamp=False)
+    font = TTFont(pylopdf_fonts_zh_cn.sans_path(), lazy=True, recalcTimestamp=False, recalcBBoxes=False)
     subsetter = subset.Subsetter(options)
     subsetter.populate(text=characters)
     subsetter.subset(font)
