@@ -28,8 +28,9 @@ from pathlib import Path
 
 PRELOADED = (
     "numpy", "scipy.stats", "pyarrow.parquet", "pandas", "matplotlib.pyplot", "matplotlib.font_manager", "seaborn",
-    "statsmodels.api", "sklearn.linear_model", "duckdb", "bs4", "jinja2", "tzdata", "ipykernel.kernelapp", "ipykernel.ipkernel",
-    "ipykernel.zmqshell",
+    "statsmodels.api", "sklearn.linear_model", "duckdb", "bs4", "jinja2", "filelock", "tomllib", "sqlite3",
+    "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "ipykernel.debugger", "tornado.platform.asyncio",
+    "tornado.queues", "IPython.core.completerlib", "IPython.extensions.storemagic", "pylopdf_fonts_zh_cn",
 )  # fmt: skip
 # What imported libraries have taken from the environment already: a kernel that needs other values can't be forked.
 KEYED = (
@@ -146,11 +147,12 @@ class ForkServer:
         """What ``python -m ipykernel_launcher`` does, in a process that has the libraries already. Never returns."""
         code = 1
         try:
-            parent = os.getppid()
+            # The kernel looks every second whether its parent is still this server, and ends with it.
+            watch = f"--IPKernelApp.parent_handle={os.getppid()}"
             os.setsid()
             self._let_go()
             os.environ.clear()
-            os.environ.update(request["env"], JPY_PARENT_PID=str(parent))
+            os.environ.update(request["env"])
             os.chdir(request["cwd"])
             sys.argv = [importlib.util.find_spec(LAUNCHER[1]).origin, *request["argv"]]
             # A generator that nobody seeds must differ between kernels, as it does where each process starts anew.
@@ -158,7 +160,7 @@ class ForkServer:
             sys.modules["numpy"].random.seed()
             from ipykernel.kernelapp import launch_new_instance
 
-            code = launch_new_instance(argv=request["argv"]) or 0
+            code = launch_new_instance(argv=[*request["argv"], watch]) or 0
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
         finally:

@@ -93,11 +93,9 @@ def fork_kernel(cmd: list[str], cwd: Any, env: dict[str, str] | None) -> ForkedP
         return None
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(PATIENCE)
-    request = {
-        "argv": cmd[1:],
-        "cwd": str(cwd or Path.cwd()),
-        "env": dict(os.environ if env is None else env),
-    }
+    # An ordinary kernel is told whose child it is, too.
+    variables = {**(os.environ if env is None else env), "JPY_PARENT_PID": str(os.getpid())}
+    request = {"argv": cmd[1:], "cwd": str(cwd or Path.cwd()), "env": variables}
     try:
         connection.connect(path)
         connection.sendall(json.dumps(request).encode() + b"\n")

@@ -90,10 +90,13 @@ def _execute(task: Task):
 def _papermill(task: Task):
     import papermill
 
+    from cobench.run.engine import ENGINE
+
     return papermill.execute_notebook(
         task.report.notebook,
         task.notebook,
         parameters=dict(task.report.parameters),
+        engine_name=ENGINE,
         kernel_name=KERNEL,
         language="python",
         cwd=task.study_root,

@@ -111,6 +111,16 @@ def test_a_worker_that_is_killed_takes_its_kernel_with_it_and_the_run_goes_on(tm
     assert killed and not psutil.pid_exists(killed[0])
 
 
+def test_a_server_that_is_killed_ends_its_kernel_and_others_run_without_it(tmp_path):
+    study = make_study(tmp_path)
+    kill = "import os, signal, time\nos.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(60)"
+    notebook(study.root / "notebooks" / "10_kills.ipynb", kill)
+    notebook(study.root / "notebooks" / "20_lives.ipynb", "print('alive')")
+    died, alive = _run(study, tmp_path, jobs=1)
+    assert (died.state, died.ename) == ("failed", "DeadKernelError")
+    assert alive.state == "ok"
+
+
 def _kill_worker(seen, killed):
     import time
 

@@ -196,7 +196,10 @@ def run_everything(folder: Path) -> Finished:
     notebook(notebooks / "30_no_alt.ipynb", FIGURE, "draw({})")
     notebook(notebooks / "40_leaks.ipynb", "print('F0RB' + '1DDEN')")
     notebook(notebooks / "50_path.ipynb", "import os\nprint(os.getcwd())")
-    notebook(notebooks / "60_kills_worker.ipynb", "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)")
+    notebook(
+        notebooks / "60_kills_worker.ipynb",
+        "import os, signal\nos.kill(int(os.environ['JPY_PARENT_PID']), signal.SIGKILL)",
+    )
     notebook(
         notebooks / "70_school.ipynb",
         markdown("## 本校", "zh"),
