@@ -5,6 +5,7 @@ from cobench.effects.aipw import aipw
 from cobench.effects.balance import balance_table, effective_sample_size, overlap_table
 from cobench.effects.checks import Check
 from cobench.effects.design import Assignment, Design
+from cobench.effects.did import DidFit, did, fit_did
 from cobench.effects.entropy import entropy_balance
 from cobench.effects.estimate import EffectResult, estimate_effect
 from cobench.effects.estimates import COLUMNS, adjust_family, as_estimates, minimum_detectable
@@ -21,6 +22,7 @@ __all__ = [
     "Assignment",
     "Check",
     "Design",
+    "DidFit",
     "EffectResult",
     "adjust_family",
     "aipw",
@@ -28,11 +30,13 @@ __all__ = [
     "balance_table",
     "complier_checks",
     "complier_effect",
+    "did",
     "difference",
     "effective_sample_size",
     "entropy_balance",
     "estimate_effect",
     "family_adjusted",
+    "fit_did",
     "interactions",
     "ipw",
     "matching",
