@@ -14,6 +14,7 @@ from cobench.effects.matching import matching
 from cobench.effects.multiplicity import family_adjusted, romano_wolf
 from cobench.effects.reasons import reason_in
 from cobench.effects.sizes import size_table
+from cobench.effects.student_effects import StudentEffectsFit, fit_student_effects, student_fixed_effects
 from cobench.effects.subgroups import interactions, subgroups
 from cobench.effects.weighting import ipw
 
@@ -24,6 +25,7 @@ __all__ = [
     "Design",
     "DidFit",
     "EffectResult",
+    "StudentEffectsFit",
     "adjust_family",
     "aipw",
     "as_estimates",
@@ -37,6 +39,7 @@ __all__ = [
     "estimate_effect",
     "family_adjusted",
     "fit_did",
+    "fit_student_effects",
     "interactions",
     "ipw",
     "matching",
@@ -46,5 +49,6 @@ __all__ = [
     "regress",
     "romano_wolf",
     "size_table",
+    "student_fixed_effects",
     "subgroups",
 ]

@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from cobench.effects.carry_over import declared_terms
+from cobench.effects.carry_over import carry_over_check, declared_in_words, declared_terms
 from cobench.effects.checks import Check
 from cobench.effects.did_averages import Fitted, gather, joint_test
 from cobench.effects.did_cells import Cell, first_start_cells, switch_cells
 from cobench.effects.did_checks import (
-    carry_over_check,
     controls_check,
     lagged_outcome_check,
     pre_trend_check,
@@ -102,7 +101,9 @@ class DidFit:
         return next(each for each in self.checks if each.name == name)
 
 
-def did(frame: pd.DataFrame, outcome: str, treatment: str, student: str, term: str, **options: object) -> pd.DataFrame:
+def did(
+    frame: pd.DataFrame, outcome: str, treatment: str, student: str, term: str, **options: object
+) -> pd.DataFrame:
     """Effects over terms by difference in differences; options as in :func:`fit_did`, which tells more.
 
     Returns
@@ -266,7 +267,7 @@ def _fit_cells(panel: StudentTerms, cells: tuple[Cell, ...], design: DidDesign) 
     level = panel.names["level"]
     checks = (
         lagged_outcome_check(panel, design.lasting, design.anticipation, clusters, level),
-        _pre_trend(told, design, level),
+        _pre_trend(told, fitted, panel, level),
         _carry_over(told, design, level),
         controls_check(panel.terms, without, having, level),
     )
@@ -307,26 +308,32 @@ def _rows(
     return rows
 
 
-def _pre_trend(told: list[Line], design: DidDesign, level: str) -> Check:
-    before = [line for line in told if line.estimand == "dynamic" and line.at < -design.anticipation]
+def _pre_trend(told: list[Line], fitted: Fitted, panel: StudentTerms, level: str) -> Check:
+    """Joint test of the averages before; a straight divergence adds its slope times the terms compared."""
+    apart = np.array([panel.times[cell.term] - panel.times[cell.base] for cell in fitted.cells])
+    pre = np.array([cell.kind == "pre" for cell in fitted.cells])
+    before = [line.average for line in told if line.estimand == "dynamic" and pre[line.average.members].all()]
     if not before:
         return pre_trend_check(None, 0, level)
-    at = np.array([line.at for line in before])
-    universal = design.base == "universal" and design.lasting is None
-    pattern = at + 1 + design.anticipation if universal else np.ones(len(at))
-    return pre_trend_check(joint_test([line.average for line in before], pattern), len(at), level)
+    pattern = np.array([apart[found.members].mean() for found in before])
+    return pre_trend_check(joint_test(before, pattern), len(before), level)
 
 
 def _carry_over(told: list[Line], design: DidDesign, level: str) -> Check:
-    if design.exposure == "absorbing":
-        text = {"zh": "声明：干预一经开始便一直持续。", "en": "Declared: once exposed, always exposed."}
+    if design.lasting is None:
+        absorbing_text = {"zh": "干预一经开始便一直持续", "en": "once exposed, always exposed"}
+        said = absorbing_text if design.exposure == "absorbing" else declared_in_words(None)
+        text = {
+            "zh": f"声明：{said['zh']}；只比较首次接受者，无需检验。",
+            "en": f"Declared: {said['en']}; only first exposures are compared, so nothing hangs on it.",
+        }
         return Check("carry_over", "not_applicable", text=text, contrast=level)
     line = next((each for each in told if each.estimand == "carry_over"), None)
     if line is None:
-        return carry_over_check(None, design.lasting, np.nan, np.nan, level)
+        return carry_over_check(design.lasting, *[np.nan] * 5, level)
     found = line.average
     p = float(2 * stats.t.sf(abs(found.estimate) / found.std_error, found.df))
-    return carry_over_check(found, design.lasting, line.at, p, level)
+    return carry_over_check(design.lasting, line.at, found.estimate, found.std_error, found.df, p, level)
 
 
 def _cell_table(panel: StudentTerms, cells: tuple[Cell, ...], fits: list, reasons: list[str]) -> pd.DataFrame:

@@ -8,18 +8,24 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from cobench.effects.carry_over import declared_in_words
+from cobench.effects.carry_over import ALPHA
 from cobench.effects.checks import Check
-from cobench.effects.did_averages import MOST_CLUSTERS_FOR_DF, Average, JointTest
+from cobench.effects.did_averages import MOST_CLUSTERS_FOR_DF, JointTest
 from cobench.effects.did_cells import Cell
 from cobench.effects.did_panel import StudentTerms
-from cobench.effects.estimates import minimum_detectable
 from cobench.effects.inference import Precision, fit_ols, precision
 
-ALPHA = 0.05
 LAGGED = ["quantity", "coefficient", "std_error", "df", "p_value", "n_obs"]
-TREND = ["terms_before", "statistic", "df", "df_rest", "p_value", "wald", "p_wald", "slope_found_with_80_percent"]
-CARRIED = ["at", "estimate", "std_error", "df", "p_value", "found_with_80_percent"]
+TREND = [
+    "terms_before",
+    "statistic",
+    "df",
+    "df_rest",
+    "p_value",
+    "wald",
+    "p_wald",
+    "slope_found_with_80_percent",
+]
 
 
 def lagged_outcome_check(
@@ -135,7 +141,16 @@ def pre_trend_check(test: JointTest | None, terms_before: int, level: str) -> Ch
             "en": "There are too few terms before (or too few groups) to test whether trends were parallel.",
         }
         return Check("pre_trend", "not_applicable", pd.DataFrame(columns=TREND), text, level)
-    row = (terms_before, test.statistic, test.df, test.df_rest, test.p_value, test.wald, test.p_wald, test.slope)
+    row = (
+        terms_before,
+        test.statistic,
+        test.df,
+        test.df_rest,
+        test.p_value,
+        test.wald,
+        test.p_wald,
+        test.slope,
+    )
     failed = test.p_value < ALPHA
     verdict = {
         "zh": "前期趋势不平行" if failed else "没有发现前期趋势不平行",
@@ -151,36 +166,9 @@ def pre_trend_check(test: JointTest | None, terms_before: int, level: str) -> Ch
     return Check("pre_trend", "failed" if failed else "passed", table, text, level)
 
 
-def carry_over_check(found: Average | None, lasting: int | None, at: float, p: float, level: str) -> Check:
-    """Whether an exposure still matters one term after the last in which it was declared to."""
-    said = declared_in_words(lasting)
-    table = pd.DataFrame(columns=CARRIED)
-    if lasting is None:
-        text = {
-            "zh": f"声明：{said['zh']}，只比较首次接受者，无需检验。",
-            "en": f"Declared: {said['en']}; only first exposures are compared, so nothing hangs on it.",
-        }
-        return Check("carry_over", "not_applicable", table, text, level)
-    if found is None:
-        text = {
-            "zh": f"声明：{said['zh']}；学期太少，无法检验。",
-            "en": f"Declared: {said['en']}; there are too few terms to test it.",
-        }
-        return Check("carry_over", "not_applicable", table, text, level)
-    smallest = minimum_detectable(found.std_error, found.df)
-    table = pd.DataFrame([(at, found.estimate, found.std_error, found.df, p, smallest)], columns=CARRIED)
-    failed = p < ALPHA
-    text = {
-        "zh": f"声明：{said['zh']}。{'检验与此矛盾' if failed else '检验没有发现矛盾'}：{at:g} 个学期之后的差别为 "
-        f"{found.estimate:.3g}（p = {p:.3f}）；不小于 {smallest:.3g} 的影响有 80% 的可能被发现。",
-        "en": f"Declared: {said['en']}. {'A test contradicts this' if failed else 'No test contradicts this'}: {at:g} "
-        f"terms later the difference is {found.estimate:.3g} (p = {p:.3f}); one of {smallest:.3g} or more would have "
-        "been found with 80 % probability.",
-    }
-    return Check("carry_over", "failed" if failed else "passed", table, text, level)
-
-
-def controls_check(terms: tuple[str, ...], without: Sequence[str], having: Sequence[str], level: str) -> Check:
+def controls_check(
+    terms: tuple[str, ...], without: Sequence[str], having: Sequence[str], level: str
+) -> Check:
     """Terms in which students started or had started, by whether anybody was left to compare with."""
     table = pd.DataFrame(
         [(each, each in having) for each in terms if each in without or each in having],
@@ -193,7 +181,10 @@ def controls_check(terms: tuple[str, ...], without: Sequence[str], having: Seque
             f"{', '.join(having) or 'no term'}.",
         }
         return Check("controls", "failed", table, text, level)
-    text = {"zh": "每个学期都有可比的未接受者。", "en": "There were unexposed students to compare with in every term."}
+    text = {
+        "zh": "每个学期都有可比的未接受者。",
+        "en": "There were unexposed students to compare with in every term.",
+    }
     return Check("controls", "passed" if having else "not_applicable", table, text, level)
 
 

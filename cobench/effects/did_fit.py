@@ -88,7 +88,9 @@ def fit_cell(panel: StudentTerms, cell: Cell, covariates: bool, clusters: np.nda
     )
 
 
-def _check_sides(panel: StudentTerms, exposed: np.ndarray, unexposed: np.ndarray, clusters: np.ndarray) -> None:
+def _check_sides(
+    panel: StudentTerms, exposed: np.ndarray, unexposed: np.ndarray, clusters: np.ndarray
+) -> None:
     names = panel.names
     slots = {
         "treated": {"level": f"{names['treatment']} = {names['level']}"},

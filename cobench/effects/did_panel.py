@@ -145,11 +145,12 @@ def absorbing(panel: StudentTerms, whole_history: bool) -> StudentTerms:
     unknown = before & np.isnan(panel.d)
     # A missing exposure before a known "not yet" was "not yet" too, unless a visit may have passed unseen.
     known_later = np.cumsum((panel.d == 0)[:, ::-1], axis=1)[:, ::-1] > 0
-    started = panel.first < periods
-    open_gap = unknown & (whole_history | ~known_later) & (panel.present | _inside(panel, started))
+    places, entered = np.arange(periods)[None, :], panel.present.argmax(axis=1)[:, None]
+    started = (panel.first < periods)[:, None] | (whole_history & known_later)
+    absent_between = ~panel.present & (places > entered) & started
+    open_gap = unknown & (whole_history | ~known_later) & (panel.present | absent_between)
     panel = panel.take(~open_gap.any(axis=1), "exposure_unknown")
-    entered = panel.present.argmax(axis=1)
-    return panel.take(panel.first > entered, "exposed_at_start")
+    return panel.take(panel.first > panel.present.argmax(axis=1), "exposed_at_start")
 
 
 def at_two_terms(panel: StudentTerms) -> StudentTerms:
@@ -160,12 +161,6 @@ def at_two_terms(panel: StudentTerms) -> StudentTerms:
 def complete_students(panel: StudentTerms) -> StudentTerms:
     """The students whose outcome and covariates are known in all terms."""
     return panel.take((np.isfinite(panel.y) & (panel.row >= 0)).all(axis=1), "not_in_all_terms")
-
-
-def _inside(panel: StudentTerms, started: np.ndarray) -> np.ndarray:
-    """Terms without a row between a student's first row and first exposure."""
-    places = np.arange(panel.d.shape[1])[None, :]
-    return (places > panel.present.argmax(axis=1)[:, None]) & started[:, None]
 
 
 def _terms(values: pd.Series) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:

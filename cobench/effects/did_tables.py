@@ -14,7 +14,17 @@ from cobench.effects.did_panel import StudentTerms
 from cobench.effects.estimates import as_estimates
 
 AVERAGES = ("simple", "dynamic", "group", "calendar")
-BANDS = ["estimand", "subgroup", "term", "at", "estimate", "std_error", "band_low", "band_high", "pointwise_level"]
+BANDS = [
+    "estimand",
+    "subgroup",
+    "term",
+    "at",
+    "estimate",
+    "std_error",
+    "band_low",
+    "band_high",
+    "pointwise_level",
+]
 LEVEL = 0.95
 
 

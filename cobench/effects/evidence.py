@@ -141,7 +141,7 @@ def _over_terms(checks: Sequence[Check], failed: set[str], assumption: str) -> E
     if failed & set(OVER_TERMS_CHECKS):
         return _evidence("descriptive", "trends_failed")
     passed = {check.name for check in checks if check.status == "passed"}
-    tested = "lagged_outcome" in passed and passed & {"pre_trend", "strict_exogeneity"}
+    tested = "lagged_outcome" in passed and bool(passed & {"pre_trend", "strict_exogeneity"})
     if assumption.strip() and tested:
         return _evidence("quasi_experimental", "trends")
     return _evidence("adjusted_association", "trends_unstated")
