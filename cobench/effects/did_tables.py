@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from cobench.effects.did_averages import Average, Fitted, average, combined, simultaneous_level
 from cobench.effects.did_cells import Cell
 from cobench.effects.did_panel import StudentTerms
-from cobench.effects.estimates import as_estimates
 
 AVERAGES = ("simple", "dynamic", "group", "calendar")
 BANDS = [
@@ -126,20 +126,14 @@ def without_answer(panel_names: dict[str, str], reason: str, **label: object) ->
 
 def bands_of(told: list[Line], n_draws: int, seed: int) -> pd.DataFrame:
     """Simultaneous 95 % bands (:data:`BANDS`) over all rows of an estimand: all hold together 19 times out of 20."""
-    parts = []
+    rows = []
     for estimand in dict.fromkeys(line.estimand for line in told if line.banded):
         family = [line for line in told if line.estimand == estimand and line.banded]
         level = simultaneous_level([line.average for line in family], LEVEL, n_draws, seed)
-        rows = [
-            {
-                "method": "did", "estimand": estimand, "subgroup": line.subgroup, "term": line.term, "at": line.at,
-                "estimate": line.average.estimate, "std_error": line.average.std_error, "df": line.average.df,
-                "conf_level": level, "evidence": "descriptive",
-            }
-            for line in family
-        ]  # fmt: skip
-        found = as_estimates(rows).rename(
-            columns={"conf_low": "band_low", "conf_high": "band_high", "conf_level": "pointwise_level"}
-        )
-        parts.append(found[BANDS])
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=BANDS)
+        for line in family:
+            found = line.average
+            half = float(stats.t.isf((1 - level) / 2, found.df)) * found.std_error
+            ends = found.estimate - half, found.estimate + half
+            label = (estimand, line.subgroup, line.term, line.at)
+            rows.append((*label, found.estimate, found.std_error, *ends, level))
+    return pd.DataFrame(rows, columns=BANDS)
