@@ -267,7 +267,7 @@ def _fit_cells(panel: StudentTerms, cells: tuple[Cell, ...], design: DidDesign) 
     level = panel.names["level"]
     checks = (
         lagged_outcome_check(panel, design.lasting, design.anticipation, clusters, level),
-        _pre_trend(told, fitted, panel, level),
+        _pre_trend(told, fitted, panel, design),
         _carry_over(told, design, level),
         controls_check(panel.terms, without, having, level),
     )
@@ -308,15 +308,35 @@ def _rows(
     return rows
 
 
-def _pre_trend(told: list[Line], fitted: Fitted, panel: StudentTerms, level: str) -> Check:
-    """Joint test of the averages before; a straight divergence adds its slope times the terms compared."""
-    apart = np.array([panel.times[cell.term] - panel.times[cell.base] for cell in fitted.cells])
+def _pre_trend(told: list[Line], fitted: Fitted, panel: StudentTerms, design: DidDesign) -> Check:
+    """Joint test of the averages before the start."""
+    level = panel.names["level"]
     pre = np.array([cell.kind == "pre" for cell in fitted.cells])
     before = [line.average for line in told if line.estimand == "dynamic" and pre[line.average.members].all()]
     if not before:
         return pre_trend_check(None, 0, level)
-    pattern = np.array([apart[found.members].mean() for found in before])
-    return pre_trend_check(joint_test(before, pattern), len(before), level)
+    by_cell = _divergence(fitted, panel, design)
+    pattern = [np.average(by_cell[found.members], weights=fitted.sizes[found.members]) for found in before]
+    return pre_trend_check(joint_test(before, np.array(pattern)), len(before), level)
+
+
+def _divergence(fitted: Fitted, panel: StudentTerms, design: DidDesign) -> np.ndarray:
+    """What a straight divergence of one a term between starters and their controls adds to each cell, (K,).
+
+    Where controls start later themselves, each group can't diverge from all others alike: there its trend is straight in
+    the term of its start, one a term on average over the effects' comparisons.
+    """
+    apart = np.array([panel.times[cell.term] - panel.times[cell.base] for cell in fitted.cells])
+    if design.controls == "never" or design.lasting is not None:
+        return apart
+    later = np.array(
+        [
+            panel.first[fit.unexposed].mean() - cell.group
+            for cell, fit in zip(fitted.cells, fitted.fits, strict=True)
+        ]
+    )
+    effect = np.array([cell.kind == "effect" for cell in fitted.cells])
+    return apart * later / np.average(later[effect], weights=fitted.sizes[effect])
 
 
 def _carry_over(told: list[Line], design: DidDesign, level: str) -> Check:
