@@ -309,15 +309,19 @@ def _rows(
 
 
 def _pre_trend(told: list[Line], fitted: Fitted, panel: StudentTerms, design: DidDesign) -> Check:
-    """Joint test of the averages before the start."""
-    level = panel.names["level"]
+    """Joint tests before the start: of the averages by event, which decides, and of all cells."""
     pre = np.array([cell.kind == "pre" for cell in fitted.cells])
-    before = [line.average for line in told if line.estimand == "dynamic" and pre[line.average.members].all()]
-    if not before:
-        return pre_trend_check(None, 0, level)
     by_cell = _divergence(fitted, panel, design)
-    pattern = [np.average(by_cell[found.members], weights=fitted.sizes[found.members]) for found in before]
-    return pre_trend_check(joint_test(before, np.array(pattern)), len(before), level)
+    tests = {}
+    for estimand in ("dynamic", "group_time"):
+        before = [
+            line.average for line in told if line.estimand == estimand and pre[line.average.members].all()
+        ]
+        pattern = [
+            np.average(by_cell[found.members], weights=fitted.sizes[found.members]) for found in before
+        ]
+        tests[estimand] = joint_test(before, np.array(pattern)) if before else None
+    return pre_trend_check(tests, panel.names["level"])
 
 
 def _divergence(fitted: Fitted, panel: StudentTerms, design: DidDesign) -> np.ndarray:

@@ -62,7 +62,7 @@ def first_start_cells(panel: StudentTerms, controls: str, base: str, anticipatio
             reference = start if not pre or base == "universal" else term - 1
             if reference < 0 or reference == term:
                 continue
-            later = panel.first > max(term, reference) + anticipation
+            later = never | (panel.first > max(term, reference) + anticipation)
             unexposed = never if controls == "never" else later & ~cohort
             kind = "pre" if pre else "anticipation" if term < group else "effect"
             at = float(panel.times[term] - panel.times[group])

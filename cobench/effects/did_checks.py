@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from cobench.effects.inference import Precision, fit_ols, precision
 
 LAGGED = ["quantity", "coefficient", "std_error", "df", "p_value", "n_obs"]
 TREND = [
-    "terms_before",
+    "of",
     "statistic",
     "df",
     "df_rest",
@@ -133,24 +133,22 @@ def two_sided(estimate: float, found: Precision) -> float:
     return float(2 * stats.t.sf(abs(estimate) / found.std_error, found.df))
 
 
-def pre_trend_check(test: JointTest | None, terms_before: int, level: str) -> Check:
-    """Whether the two sides moved alike before, and the smallest straight divergence that would have been found."""
+def pre_trend_check(tests: Mapping[str, JointTest | None], level: str) -> Check:
+    """Whether the two sides moved alike before, and the smallest straight divergence that would have been found.
+
+    ``tests`` by estimand; that of the event study (``dynamic``) decides.
+    """
+    rows = [
+        (each, test.statistic, test.df, test.df_rest, test.p_value, test.wald, test.p_wald, test.slope)
+        for each, test in tests.items() if test is not None
+    ]  # fmt: skip
+    table, test = pd.DataFrame(rows, columns=TREND), tests["dynamic"]
     if test is None:
         text = {
-            "zh": "没有足够的前期学期，无法检验趋势是否平行。",
+            "zh": "没有足够的前期学期（或群组太少），无法检验趋势是否平行。",
             "en": "There are too few terms before (or too few groups) to test whether trends were parallel.",
         }
-        return Check("pre_trend", "not_applicable", pd.DataFrame(columns=TREND), text, level)
-    row = (
-        terms_before,
-        test.statistic,
-        test.df,
-        test.df_rest,
-        test.p_value,
-        test.wald,
-        test.p_wald,
-        test.slope,
-    )
+        return Check("pre_trend", "not_applicable", table, text, level)
     failed = test.p_value < ALPHA
     verdict = {
         "zh": "前期趋势不平行" if failed else "没有发现前期趋势不平行",
@@ -162,7 +160,6 @@ def pre_trend_check(test: JointTest | None, terms_before: int, level: str) -> Ch
         "en": f"{verdict['en']} (p = {test.p_value:.3f}). A straight divergence of {test.slope:.3g} a term or more would "
         "have been found with 80 % probability; a smaller one may have gone unseen and enters the estimates at that pace.",
     }  # fmt: skip
-    table = pd.DataFrame([row], columns=TREND)
     return Check("pre_trend", "failed" if failed else "passed", table, text, level)
 
 
