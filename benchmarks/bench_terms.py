@@ -54,12 +54,17 @@ BROKEN = {
 }  # fmt: skip
 # Tests whose assumption holds, so that they go off by chance only; elsewhere their power is told.
 HOLDS = {
-    "pre_trend": ("staggered", "duty", "dropout", "whole_schools", "reversible", "carry_over"),
-    "lagged_outcome": ("staggered", "duty", "dropout", "whole_schools"),
+    "pre_trend": ("staggered", "duty", "dropout", "whole_schools", "reversible"),
+    "lagged_outcome": ("staggered", "duty", "dropout", "whole_schools", "reversible"),
     "carry_over": ("reversible",),
     "strict_exogeneity": ("reversible",),
 }
-HOLDS_FOR = {("carry_over", "carry_over"): ("did_one", "student_one")}
+HOLDS_FOR = {
+    ("carry_over", "carry_over"): ("did_one", "student_one"),
+    ("carry_over", "strict_exogeneity"): ("student_one",),
+    ("carry_over", "pre_trend"): ("did_one", "did_any"),
+    ("conditional", "pre_trend"): ("did_covariates",),
+}
 
 
 def one_district(setting: str, seed: int, estimators: list[str] | None = None) -> list[dict]:

@@ -77,7 +77,7 @@ def fit_cell(panel: StudentTerms, cell: Cell, covariates: bool, clusters: np.nda
     if x.shape[1] == 0:
         found, weights, trimmed = _plain(change, d), np.ones(len(d)), 0
     else:
-        found, weights, trimmed = _doubly_robust(change, d, x)
+        found, weights, trimmed = doubly_robust(change, d, x)
     estimate, parts = found
     contributions = np.zeros(len(panel.y))
     contributions[used] = parts
@@ -128,7 +128,7 @@ def _independent(x: np.ndarray, d: np.ndarray) -> np.ndarray:
     return (x - x.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
 
 
-def _doubly_robust(
+def doubly_robust(
     change: np.ndarray, d: np.ndarray, x: np.ndarray
 ) -> tuple[tuple[float, np.ndarray], np.ndarray, int]:
     """Estimate and contributions (n,), the weights of the students, and how many were trimmed."""
