@@ -79,6 +79,8 @@ def fit_cell(panel: StudentTerms, cell: Cell, covariates: bool, clusters: np.nda
     else:
         found, weights, trimmed = doubly_robust(change, d, x)
     estimate, parts = found
+    if np.sqrt(parts @ parts) <= 1e-10 * change.std():
+        raise not_estimable("perfect_fit", outcome=panel.names["outcome"])
     contributions = np.zeros(len(panel.y))
     contributions[used] = parts
     adjusted = parts * _leverage(weights, d, clusters[used], clusters.max() + 1)
