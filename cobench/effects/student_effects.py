@@ -25,6 +25,7 @@ from cobench.effects.reasons import not_estimable
 from cobench.effects.sample import (
     FLOW,
     Sample,
+    add_step,
     as_level,
     check_arms,
     check_known,
@@ -246,7 +247,9 @@ def _sample(rows: pd.DataFrame, given: _Declared, level: str, reference: str, la
     if moved.sum() > MOST_MOVERS * (high >= 0).sum():
         raise not_estimable("moving_clusters", cluster=given.cluster)
     if moved.any():
-        sample = replace(sample.take(~moved[sample.cell]), flow=sample.flow)
+        kept = ~moved[sample.cell]
+        flow = add_step(sample.flow, "moved_cluster", int(kept.sum()), given.cluster)
+        sample = replace(sample.take(kept), flow=flow)
     twice = np.bincount(sample.cell, minlength=students) > 1
     sample = sample.take(twice[sample.cell], "one_term")
     check_arms(sample)
