@@ -47,8 +47,8 @@ class TermWorld:
     """
 
     title: str
-    schools: int = 30
-    students: int = 20
+    schools: int = 24
+    students: int = 16
     terms: int = 6
     pattern: str = "staggered"
     effect: float = 0.2
@@ -68,7 +68,7 @@ TERM_WORLDS = {
     "duty": TermWorld("A duty: everybody is visited sooner or later", pattern="duty", growth=0.05),
     "dropout": TermWorld("One student in eleven leaves before each term", effect=0.4, growth=0.15, later=0.06, leaving=0.09),
     "whole_schools": TermWorld(
-        "Whole schools start, 15 schools", schools=15, students=25, pattern="whole_schools", growth=0.05, shock=0.2,
+        "Whole schools start, 15 schools", schools=15, students=20, pattern="whole_schools", growth=0.05, shock=0.2,
     ),
     "reversible": TermWorld("Visits come and go, and matter in their own term only", pattern="reversible"),
     "carry_over": TermWorld("Visits come and go, and matter for one more term", pattern="reversible", carries=0.15),

@@ -15,7 +15,6 @@ NAMES = {
     "did_covariates": "`did`, doubly robust on the recorded need",
     "did_all_terms": '`did`, `students="all_terms"`',
     "did_uncorrected": '`did`, `se_type="IF"` (no correction for few clusters)',
-    "did_students": "`did`, no cluster declared",
     "did_none": '`did`, reversible, `carry_over="none"`',
     "did_one": "`did`, reversible, `carry_over=1`",
     "did_any": '`did`, reversible, `carry_over="any"`',
@@ -30,7 +29,6 @@ WHY = {
     "trends": "those who start were improving anyway",
     "no_controls": "nobody stays unexposed",
     "few": "few clusters: its error needs many",
-    "clusters": "schools share shocks, and no cluster is declared",
     "carried": "a visit matters longer than declared",
     "dip": "last term's outcome decides who is visited",
 }
