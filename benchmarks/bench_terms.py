@@ -118,7 +118,6 @@ def _fit(estimator: str, frame: pd.DataFrame) -> effects.DidFit | effects.Studen
         "did_covariates": partial(did, covariates=["need"]),
         "did_all_terms": partial(did, students="all_terms"),
         "did_uncorrected": partial(did, se_type="IF"),
-        "did_students": partial(did, cluster=None),
         "did_none": partial(reversible, carry_over="none"),
         "did_one": partial(reversible, carry_over=1),
         "did_any": partial(reversible, carry_over="any"),
