@@ -20,7 +20,8 @@ from cobench.effects.did_panel import MOST_MOVERS, read_terms
 from cobench.effects.did_tables import without_answer
 from cobench.effects.estimates import as_estimates, minimum_detectable
 from cobench.effects.evidence import Evidence, evidence_of
-from cobench.effects.inference import OlsFit, fit_ols, precision
+from cobench.effects.folds import cell_means
+from cobench.effects.inference import COLLINEAR, OlsFit, fit_ols, precision
 from cobench.effects.reasons import not_estimable
 from cobench.effects.sample import (
     FLOW,
@@ -257,10 +258,17 @@ def _sample(rows: pd.DataFrame, given: _Declared, level: str, reference: str, la
 
 
 def _design(sample: Sample) -> tuple[OlsFit, int]:
-    """Least squares within students; ``z`` ends with the exposure and its lags. The first of these places."""
+    """Least squares within students; ``z`` ends with the exposure and its lags. The first of these places.
+
+    Students lie within clusters, so taking their means out first changes neither CR2 nor its degrees of freedom
+    (Pustejovsky and Tipton 2018, theorem 2).
+    """
     lags = sample.extra if sample.extra is not None else np.zeros((len(sample.y), 0))
     z = np.column_stack([standardised(sample.covariates.x), sample.d, lags])
-    fit = fit_ols(sample.y, z, sample.cell)
+    swept = z - cell_means(z, sample.cell)
+    steady = np.sum(swept**2, axis=0) < COLLINEAR * np.sum(z**2, axis=0)
+    fit = fit_ols(sample.y - cell_means(sample.y[:, None], sample.cell)[:, 0], np.where(steady, 0.0, swept))
+    fit = replace(fit, dof_resid=len(sample.y) - np.count_nonzero(np.bincount(sample.cell)) - len(fit.kept))
     if fit.dof_resid < 1:
         raise not_estimable("perfect_fit", outcome=sample.outcome)
     return fit, sample.covariates.x.shape[1]
@@ -313,7 +321,8 @@ def _weighting(fit: OlsFit, place: int, sample: Sample) -> pd.DataFrame:
     others = np.delete(np.arange(fit.centred.shape[1]), place)
     swept = fit.centred[:, place]
     if len(others):
-        swept = swept - fit.centred[:, others] @ np.linalg.lstsq(fit.centred[:, others], swept, rcond=None)[0]
+        x = fit.centred[:, others]
+        swept = swept - x @ np.linalg.solve(x.T @ x, x.T @ swept)
     students = np.bincount(sample.cell) > 0
     exposed = np.bincount(sample.cell, weights=sample.d)
     switch = (exposed > 0) & (exposed < np.bincount(sample.cell))
