@@ -229,12 +229,22 @@ def family_test(frame: pd.DataFrame, place: str) -> float:
 FAMILY_TESTS = {"interactions": interaction_test, "romano_wolf": family_test}
 
 
-def districts(settings: list[str], seeds: range, kept: Path | None = None) -> pd.DataFrame:
-    """Rows of all districts; progress on the error stream. What ``kept`` (CSV) holds isn't computed again."""
+def districts(
+    settings: list[str],
+    seeds: range,
+    kept: Path | None = None,
+    chunk: Callable[[str, list[int]], list[dict]] | None = None,
+    columns: Sequence[str] = ROWS,
+    processes: int = PROCESSES,
+) -> pd.DataFrame:
+    """Rows of all districts; progress on the error stream. What ``kept`` (CSV) holds isn't computed again.
+
+    ``chunk`` makes the rows (``columns``) of some districts of a setting: another benchmark's, in its own processes.
+    """
     rows = (
         pd.read_csv(kept, keep_default_na=False, na_values=[""])
         if kept and kept.exists()
-        else pd.DataFrame(columns=ROWS)
+        else pd.DataFrame(columns=columns)
     )
     have = set(zip(rows["setting"], rows["seed"], strict=True))
     jobs = [
@@ -243,10 +253,10 @@ def districts(settings: list[str], seeds: range, kept: Path | None = None) -> pd
         for setting in settings
     ]
     jobs, parts, started = [job for job in jobs if job[1]], [rows], time.perf_counter()
-    with ProcessPoolExecutor(PROCESSES, initializer=threadpool_limits, initargs=(1,)) as pool:
-        waiting = [pool.submit(_chunk, *job) for job in jobs]
+    with ProcessPoolExecutor(processes, initializer=threadpool_limits, initargs=(1,)) as pool:
+        waiting = [pool.submit(chunk or _chunk, *job) for job in jobs]
         for done, future in enumerate(as_completed(waiting), start=1):
-            parts.append(pd.DataFrame(future.result(), columns=ROWS))
+            parts.append(pd.DataFrame(future.result(), columns=columns))
             if kept:
                 parts[-1].to_csv(kept, mode="a", header=not kept.exists(), index=False)
             left = (time.perf_counter() - started) / done * (len(jobs) - done)

@@ -5,6 +5,7 @@ from cobench.effects.aipw import aipw
 from cobench.effects.balance import balance_table, effective_sample_size, overlap_table
 from cobench.effects.checks import Check
 from cobench.effects.design import Assignment, Design
+from cobench.effects.did import DidFit, did, fit_did
 from cobench.effects.entropy import entropy_balance
 from cobench.effects.estimate import EffectResult, estimate_effect
 from cobench.effects.estimates import COLUMNS, adjust_family, as_estimates, minimum_detectable
@@ -13,6 +14,7 @@ from cobench.effects.matching import matching
 from cobench.effects.multiplicity import family_adjusted, romano_wolf
 from cobench.effects.reasons import reason_in
 from cobench.effects.sizes import size_table
+from cobench.effects.student_effects import StudentEffectsFit, fit_student_effects, student_fixed_effects
 from cobench.effects.subgroups import interactions, subgroups
 from cobench.effects.weighting import ipw
 
@@ -21,18 +23,23 @@ __all__ = [
     "Assignment",
     "Check",
     "Design",
+    "DidFit",
     "EffectResult",
+    "StudentEffectsFit",
     "adjust_family",
     "aipw",
     "as_estimates",
     "balance_table",
     "complier_checks",
     "complier_effect",
+    "did",
     "difference",
     "effective_sample_size",
     "entropy_balance",
     "estimate_effect",
     "family_adjusted",
+    "fit_did",
+    "fit_student_effects",
     "interactions",
     "ipw",
     "matching",
@@ -42,5 +49,6 @@ __all__ = [
     "regress",
     "romano_wolf",
     "size_table",
+    "student_fixed_effects",
     "subgroups",
 ]

@@ -21,7 +21,8 @@ class Check:
     name : str
         What was checked: ``overlap``, ``balance``, ``cluster_level``, ``few_clusters``, ``history``,
         ``attrition``, ``assignment``, ``minimum_detectable``, ``adjustment``, ``evidence``, ``estimable``, ``interaction``,
-        ``instrument``, ``exclusion``, ``monotonicity``.
+        ``instrument``, ``exclusion``, ``monotonicity``; over terms ``lagged_outcome``, ``pre_trend``, ``carry_over``,
+        ``controls``, ``strict_exogeneity``.
     status : {"passed", "failed", "not_applicable", "errored"}
     table : DataFrame
         The numbers behind the verdict; may be empty.

@@ -41,10 +41,11 @@ VOCABULARY = {
     ),
     "method": (
         "difference", "regress", "ipw", "entropy_balance", "matching", "aipw", "did", "multilevel", "dose", "iv",
-        "mediation", "value_added",
+        "mediation", "value_added", "student_fixed_effects",
     ),
     "estimand": (
         "ATT", "ATE", "ATO", "variance_weighted", "mean_difference", "between_clusters", "group_time",
+        "simple", "dynamic", "group", "calendar", "carry_over",
         "dose_response", "LATE", "indirect", "direct",
     ),
 }  # fmt: skip

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from cobench.effects.checks import Check
 from cobench.effects.design import Assignment
 
+OVER_TERMS = ("did", "student_fixed_effects")
+OVER_TERMS_CHECKS = ("lagged_outcome", "pre_trend", "carry_over", "strict_exogeneity")
 WEIGHTED = ("aipw", "ipw", "entropy_balance", "matching")
 WHY = {
     "randomised": (
@@ -48,6 +50,21 @@ WHY = {
         "The invitation was drawn by lot; the reading is causal if it works through attendance alone and puts "
         "nobody off attending.",
     ),
+    "trends": (
+        "不是随机分配；若没有干预时两组的变化本会平行（已声明的假设），可作因果解读。",
+        "Not randomised; the reading is causal if outcomes would have moved in parallel without the exposure, as is "
+        "assumed and declared.",
+    ),
+    "trends_unstated": (
+        "不是随机分配；学生之间固定的差别已消去，随时间变化的差别可能仍在（未声明平行趋势假设，或无法检验）。",
+        "Not randomised; lasting differences between students are taken out, changing ones may remain (parallel trends "
+        "were not declared as an assumption, or could not be tested).",
+    ),
+    "trends_failed": (
+        "检验显示比较的前提不成立（上学期结果影响家访、前期趋势不平行，或影响延续更久），只能作描述。",
+        "A test contradicts the comparison (last term's outcome decides who is exposed, trends weren't parallel, or "
+        "exposures matter for longer than declared), so this only describes.",
+    ),
     "unadjusted": (
         "不是随机分配，也未作调整，只描述两组的差别。",
         "Not randomised and not adjusted: it describes how the groups differ.",
@@ -73,6 +90,7 @@ def evidence_of(
     status: str = "ok",
     adjusted: bool = True,
     between: bool = False,
+    assumption: str = "",
 ) -> Evidence:
     """Evidence of one row.
 
@@ -88,6 +106,8 @@ def evidence_of(
         False where a regression holds neither covariates nor cells.
     between : bool
         True where whole clusters were exposed without a declared draw: it then only describes.
+    assumption : str
+        What is assumed about trends, for methods over terms; without it they are at most adjusted associations.
     """
     failed = {check.name for check in checks if check.status in ("failed", "errored")}
     if status != "ok":
@@ -96,6 +116,8 @@ def evidence_of(
         return _evidence("descriptive", "replication_only")
     if between and assignment is None:
         return _evidence("descriptive", "between_clusters")
+    if method in OVER_TERMS:
+        return _over_terms(checks, failed, assumption)
     if method in WEIGHTED:
         if "balance" in failed:
             return _evidence("descriptive", "imbalanced")
@@ -112,6 +134,17 @@ def evidence_of(
     if is_adjusted and "balance" in failed:
         return _evidence("descriptive", "imbalanced")
     return _evidence(fallback, "adjusted" if is_adjusted else "unadjusted")
+
+
+def _over_terms(checks: Sequence[Check], failed: set[str], assumption: str) -> Evidence:
+    """Causal under a declared assumption that its tests did not contradict; none of them may be missing."""
+    if failed & set(OVER_TERMS_CHECKS):
+        return _evidence("descriptive", "trends_failed")
+    passed = {check.name for check in checks if check.status == "passed"}
+    tested = "lagged_outcome" in passed and bool(passed & {"pre_trend", "strict_exogeneity"})
+    if assumption.strip() and tested:
+        return _evidence("quasi_experimental", "trends")
+    return _evidence("adjusted_association", "trends_unstated")
 
 
 def _evidence(evidence: str, why: str) -> Evidence:

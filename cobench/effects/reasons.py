@@ -51,6 +51,10 @@ REASONS: dict[str, Text] = {
         en="whole groups of {cluster} were exposed or not, and one side has a single group",
         zh="干预以整个 {cluster} 为单位，而其中一方只有一个",
     ),
+    "side_in_one_cluster": Text(
+        en="all exposed or all unexposed students compared are in one group of {cluster}, so chance can't be judged",
+        zh="所比较的接受者（或未接受者）都在同一个 {cluster} 内，无法判断随机误差",
+    ),
     "few_clusters": Text(
         en="fewer than {least} groups of {cluster} are left, so chance can't be judged",
         zh="可用的 {cluster} 不足 {least} 个，无法判断随机误差",
@@ -135,6 +139,35 @@ REASONS: dict[str, Text] = {
     "held_out_effects": Text(
         en="effects of {within} can't be known for groups that are held out; use adjustment = means",
         zh="被留出的 {within} 没有可估计的固定效应；请改用 adjustment = means",
+    ),
+    "repeated_rows": Text(
+        en="a {student} has several rows in one {term}; keep one",
+        zh="同一 {student} 在同一 {term} 有多行；请只保留一行",
+    ),
+    "one_term": Text(
+        en="{term} has the same value everywhere, and effects over terms need two",
+        zh="{term} 只有一个取值，而跨学期的效应至少需要两个学期",
+    ),
+    "moving_clusters": Text(
+        en="many students change their group of {cluster} between terms; declare one that survives re-classing",
+        zh="许多学生在学期之间更换了 {cluster}；请声明在重新编班后仍保持不变的群组",
+    ),
+    "not_absorbing": Text(
+        en="some students were exposed to {treatment} and later not; declare exposure = reversible and carry_over",
+        zh="有学生接受 {treatment} 后又不再接受；请声明 exposure = reversible 与 carry_over",
+    ),
+    "nobody_starts": Text(
+        en="nobody's exposure to {treatment} starts in a term that can be compared with the one before",
+        zh="没有学生在可与前一学期比较的学期开始接受 {treatment}",
+    ),
+    "no_controls_in_terms": Text(
+        en="in {terms} nobody was left without {treatment} to compare with; there were such students in {others}",
+        zh="在 {terms} 没有未接受 {treatment} 的学生可供比较；有可比学生的学期：{others}",
+    ),
+    "carry_over_any": Text(
+        en="visits that may matter for ever leave no term after them to compare with; declare after how many terms "
+        "an exposure no longer matters, or use did",
+        zh="若干预的影响可能永远持续，其后便没有可比的学期；请声明几个学期后不再有影响，或改用 did",
     ),
     "numerical": Text(
         en="the computation did not converge for {method}",

@@ -35,6 +35,12 @@ STEPS = {
     ),
     "unmatched": ("卡尺范围内没有可匹配的学生", "no match within the calliper"),
     "not_matched_with": ("没有被匹配到，未用于比较", "unexposed students not matched with anyone"),
+    "students_given": ("给定的学生（各学期合计）", "students given, over all terms"),
+    "exposed_at_start": ("首个学期即已接受干预", "exposed in their first term already"),
+    "moved_cluster": ("更换了所属群组：{column}", "changed their group: {column}"),
+    "one_term": ("结果已知的学期不足两个", "outcome known in fewer than two terms"),
+    "not_in_all_terms": ("并非各学期均有数据", "not measured in all terms"),
+    "not_compared": ("没有可比的学期", "in no term compared"),
     "analysed": ("进入分析", "analysed"),
 }
 

@@ -86,6 +86,14 @@ def lalonde() -> pd.DataFrame:
     return frame.assign(black=(frame["race"] == "black").astype(int))
 
 
+@cache
+def minimum_wages() -> pd.DataFrame:
+    """Callaway and Sant'Anna's mpdta: 500 counties, 2003-2007; ``d``: the minimum wage has been raised."""
+    frame = _shared("mpdta/mpdta.csv")
+    raised = (frame["first.treat"] > 0) & (frame["year"] >= frame["first.treat"])
+    return frame.assign(d=raised.astype(int))
+
+
 def _shared(name: str, **options: object) -> pd.DataFrame:
     path = SHARED / name
     if not path.exists():
