@@ -10,6 +10,7 @@ from cobench.effects.estimate import EffectResult, estimate_effect
 from cobench.effects.estimates import COLUMNS, adjust_family, as_estimates, minimum_detectable
 from cobench.effects.instrument import complier_checks, complier_effect
 from cobench.effects.matching import matching
+from cobench.effects.multilevel import MultilevelFit, fit_multilevel, multilevel
 from cobench.effects.multiplicity import family_adjusted, romano_wolf
 from cobench.effects.reasons import reason_in
 from cobench.effects.sizes import size_table
@@ -22,6 +23,7 @@ __all__ = [
     "Check",
     "Design",
     "EffectResult",
+    "MultilevelFit",
     "adjust_family",
     "aipw",
     "as_estimates",
@@ -33,10 +35,12 @@ __all__ = [
     "entropy_balance",
     "estimate_effect",
     "family_adjusted",
+    "fit_multilevel",
     "interactions",
     "ipw",
     "matching",
     "minimum_detectable",
+    "multilevel",
     "overlap_table",
     "reason_in",
     "regress",

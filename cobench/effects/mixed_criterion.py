@@ -9,9 +9,11 @@ by how much the criterion could still fall.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy import optimize
+from threadpoolctl import ThreadpoolController
 
 from cobench.effects.mixed_system import Factored, System, factor, modes
 
@@ -22,17 +24,24 @@ MOST_ROUNDS = 8
 
 
 @dataclass(frozen=True)
-class Slopes:
+class Curvature:
     """Derivatives at theta by its ``free`` entries (f of them).
 
-    ``log_det`` and ``log_rss`` are pairs of gradient (f,) and Hessian (f, f) of the log-determinants and of the log residual sum of
-    squares; ``bread`` (f, p, p) and ``modes`` (f lists, a term each (L, q)) are derivatives of ``(X'V^-1 X)^-1`` and of
-    the conditional modes.
+    ``log_det`` and ``log_rss`` are pairs of gradient (f,) and Hessian (f, f) of the log-determinants and of the log residual
+    sum of squares.
     """
 
     free: np.ndarray
     log_det: tuple[np.ndarray, np.ndarray]
     log_rss: tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """Derivatives by the free entries of theta of ``(X'V^-1 X)^-1`` (f, p, p) and of the conditional modes (a list a free
+    entry of arrays (L, q) a term).
+    """
+
     bread: np.ndarray
     modes: list[list[np.ndarray]]
 
@@ -49,10 +58,9 @@ class Minimum:
     theta: np.ndarray
     found: Factored
     criterion: float
-    slopes: Slopes
+    curvature: Curvature
     converged: bool
     left: float
-    n_evaluations: int
 
 
 class Criterion:
@@ -87,7 +95,17 @@ class Criterion:
             return np.inf
 
 
-def minimise(system: System, reml: bool) -> Minimum:
+@cache
+def _threads() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def one_thread() -> object:
+    """A context in which linear algebra uses one thread: the matrices are many and small."""
+    return _threads().limit(limits=1, user_api="blas")
+
+
+def minimise(criterion: Criterion) -> Minimum:
     """The minimum of the criterion over theta, from identity triangles.
 
     Raises
@@ -95,29 +113,31 @@ def minimise(system: System, reml: bool) -> Minimum:
     numpy.linalg.LinAlgError
         Where no finite criterion is found.
     """
-    criterion = Criterion(system, reml)
+    system = criterion.system
     start = system.join([np.eye(term.q) for term in system.terms])
-    theta = _searched(criterion, start)
-    best = _polished(criterion, theta)
-    if _zero_columns(system, best.theta):
+    best = _polished(criterion, _searched(criterion, start))
+    if has_zero_columns(system, best.theta) or not best.converged:
         # A stationary point at zero may be a maximum along a way that the search didn't try.
-        nudged = _polished(criterion, _searched(criterion, best.theta + 0.1 * (start != 0)))
-        best = min(best, nudged, key=lambda each: (round(each.criterion, 5), not each.converged))
-    return Minimum(**{**vars(best), "n_evaluations": criterion.n_evaluations})
+        again = _polished(criterion, _searched(criterion, best.theta + 0.3 * (start != 0)))
+        best = min(best, again, key=lambda each: (round(each.criterion, 5), not each.converged))
+    return best
 
 
 def _searched(criterion: Criterion, start: np.ndarray) -> np.ndarray:
+    """Near the minimum, by L-BFGS with central differences; Newton's steps do the rest."""
+
     def value_and_gradient(theta: np.ndarray) -> tuple[float, np.ndarray]:
         gradient = np.empty_like(theta)
         for j in range(len(theta)):
-            step = np.zeros_like(theta)
-            step[j] = 1e-5 * max(1.0, abs(theta[j]))
-            gradient[j] = (criterion(theta + step) - criterion(theta - step)) / (2 * step[j])
+            step = 1e-4 * max(1.0, abs(theta[j]))
+            up, down = criterion(_moved(theta, {j: step})), criterion(_moved(theta, {j: -step}))
+            gradient[j] = (up - down) / (2 * step)
         value = criterion(theta)
         return (value, gradient) if np.isfinite(gradient).all() else (1e300, np.zeros_like(theta))
 
+    enough = 1e-3 / max(1.0, abs(criterion(start)))
     found = optimize.minimize(
-        value_and_gradient, start, jac=True, method="L-BFGS-B", options={"ftol": 1e-12, "gtol": 1e-4}
+        value_and_gradient, start, jac=True, method="L-BFGS-B", options={"ftol": enough}
     )
     return found.x
 
@@ -129,28 +149,42 @@ def _polished(criterion: Criterion, theta: np.ndarray) -> Minimum:
     if not np.isfinite(value):
         raise np.linalg.LinAlgError("no finite criterion")
     for _ in range(MOST_ROUNDS):
-        slopes = derivatives(criterion, theta)
-        gradient = slopes.log_det[0] + criterion.dof * slopes.log_rss[0]
-        hessian = slopes.log_det[1] + criterion.dof * slopes.log_rss[1]
-        values, vectors = np.linalg.eigh(hessian) if len(gradient) else (np.ones(1), None)
-        convex = values[0] > 1e-9 * max(values[-1], 1.0)
-        if len(gradient) == 0:
-            left = 0.0
-            break
-        along = vectors.T @ gradient
-        step = -vectors @ (along / np.maximum(np.abs(values), 1e-8 * abs(values).max()))
-        left = float(0.5 * np.sum(along**2 / np.maximum(np.abs(values), 1e-8 * abs(values).max())))
+        curvature = curvature_at(criterion, theta)
+        step, left, convex = _newton(
+            curvature.log_det[0] + criterion.dof * curvature.log_rss[0],
+            curvature.log_det[1] + criterion.dof * curvature.log_rss[1],
+        )
         if convex and left < SMALLEST:
+            theta = _last_step(criterion, theta, curvature.free, step, value)
             break
-        moved, lower = _line(criterion, theta, slopes.free, step, value)
+        moved, lower = _line(criterion, theta, curvature.free, step, value)
         if not lower < value:
             break
         theta = _canonical(criterion, moved)
         value = criterion(theta)
+    else:
+        convex = False
     found = criterion.factor(theta)
-    return Minimum(
-        theta, found, criterion.of(found), slopes, bool(convex and left < SMALLEST), left, 0
-    )  # fmt: skip
+    return Minimum(theta, found, criterion.of(found), curvature, bool(convex and left < SMALLEST), left)
+
+
+def _last_step(
+    criterion: Criterion, theta: np.ndarray, free: np.ndarray, step: np.ndarray, value: float
+) -> np.ndarray:
+    """The step that changes the criterion by less than :data:`SMALLEST` still makes the variances more exact."""
+    moved = theta.copy()
+    moved[free] += step
+    return moved if criterion(moved) <= value + 1e-3 * SMALLEST else theta
+
+
+def _newton(gradient: np.ndarray, hessian: np.ndarray) -> tuple[np.ndarray, float, bool]:
+    """A descending step, by how much a quadratic would fall, and whether the Hessian is positive definite."""
+    if len(gradient) == 0:
+        return gradient, 0.0, True
+    values, vectors = np.linalg.eigh(hessian)
+    size = np.maximum(np.abs(values), 1e-8 * np.abs(values).max())
+    along = vectors.T @ gradient
+    return -vectors @ (along / size), float(0.5 * np.sum(along**2 / size)), bool(values[0] > 1e-9 * size[-1])
 
 
 def _line(
@@ -196,7 +230,7 @@ def _cholesky(matrix: np.ndarray) -> np.ndarray:
     return lower
 
 
-def _zero_columns(system: System, theta: np.ndarray) -> bool:
+def has_zero_columns(system: System, theta: np.ndarray) -> bool:
     return any((np.diag(lower) == 0).any() for lower in system.split(theta))
 
 
@@ -206,41 +240,49 @@ def free_entries(system: System, theta: np.ndarray) -> np.ndarray:
     return np.flatnonzero(system.join(kept))
 
 
-def derivatives(criterion: Criterion, theta: np.ndarray) -> Slopes:
+def curvature_at(criterion: Criterion, theta: np.ndarray) -> Curvature:
     """Central differences at steps h and 2h, combined to order four."""
     free = free_entries(criterion.system, theta)
-    width = STEP * np.maximum(np.abs(theta), 0.1)
-    centre = _scalars(criterion, criterion.factor(theta))
+    width = _width(theta)
+
+    def scalars(by: dict[int, float]) -> np.ndarray:
+        found = criterion.factor(_moved(theta, by))
+        return np.array([criterion.log_det(found), np.log(found.rss)])
+
+    centre = scalars({})
     gradient, hessian = np.zeros((2, len(free))), np.zeros((2, len(free), len(free)))
-    bread, of_modes = [], []
     for a, j in enumerate(free):
-        at = {k: criterion.factor(_moved(theta, {j: k * width[j]})) for k in (-2, -1, 1, 2)}
-        scalars = {k: _scalars(criterion, each) for k, each in at.items()}
-        gradient[:, a] = _first(scalars) / width[j]
-        hessian[:, a, a] = (
-            -scalars[2] + 16 * scalars[1] - 30 * centre + 16 * scalars[-1] - scalars[-2]
-        ) / (12 * width[j] ** 2)
-        bread.append(_first({k: bread_of(each) for k, each in at.items()}) / width[j])
-        each_modes = {k: conditional_modes(criterion.system, each) for k, each in at.items()}
-        of_modes.append(
-            [_first({k: m[t] for k, m in each_modes.items()}) / width[j] for t in range(len(each_modes[1]))]
-        )
-        for b in range(a):
-            i = free[b]
+        at = {k: scalars({j: k * width[j]}) for k in (-2, -1, 1, 2)}
+        gradient[:, a] = _first(at) / width[j]
+        twice = 16 * (at[1] + at[-1]) - 30 * centre - at[2] - at[-2]
+        hessian[:, a, a] = twice / (12 * width[j] ** 2)
+        for b, i in enumerate(free[:a]):
             mixed = [
                 sum(
-                    s * r * _scalars(criterion, criterion.factor(_moved(theta, {j: s * k * width[j], i: r * k * width[i]})))
-                    for s in (1, -1)
-                    for r in (1, -1)
+                    s * r * scalars({j: s * k * width[j], i: r * k * width[i]}) for s in (1, -1) for r in (1, -1)
                 ) / (4 * k**2 * width[i] * width[j])
                 for k in (1, 2)
             ]  # fmt: skip
             hessian[:, a, b] = hessian[:, b, a] = (4 * mixed[0] - mixed[1]) / 3
-    p = criterion.system.p
-    return Slopes(
-        free, (gradient[0], hessian[0]), (gradient[1], hessian[1]),
-        np.array(bread).reshape(len(free), p, p), of_modes,
-    )  # fmt: skip
+    return Curvature(free, (gradient[0], hessian[0]), (gradient[1], hessian[1]))
+
+
+def slopes_at(criterion: Criterion, theta: np.ndarray) -> Slopes:
+    """First derivatives of what inference needs, by the same differences."""
+    width, system = _width(theta), criterion.system
+    bread, of_modes = [], []
+    for j in free_entries(system, theta):
+        at = {k: criterion.factor(_moved(theta, {j: k * width[j]})) for k in (-2, -1, 1, 2)}
+        bread.append(_first({k: bread_of(each) for k, each in at.items()}) / width[j])
+        each = {k: conditional_modes(system, found) for k, found in at.items()}
+        of_modes.append(
+            [_first({k: m[t] for k, m in each.items()}) / width[j] for t in range(len(system.terms))]
+        )
+    return Slopes(np.array(bread).reshape(-1, system.p, system.p), of_modes)
+
+
+def _width(theta: np.ndarray) -> np.ndarray:
+    return STEP * np.maximum(np.abs(theta), 0.1)
 
 
 def bread_of(found: Factored) -> np.ndarray:
@@ -253,10 +295,6 @@ def conditional_modes(system: System, found: Factored) -> list[np.ndarray]:
     """Conditional modes (L, q) a term, of centred and scaled slopes, in units of the scaled outcome."""
     right = np.r_[-found.gamma, 1.0][:, None]
     return [each[:, :, 0] for each in modes(system, found, right)]
-
-
-def _scalars(criterion: Criterion, found: Factored) -> np.ndarray:
-    return np.array([criterion.log_det(found), np.log(found.rss)])
 
 
 def _moved(theta: np.ndarray, by: dict[int, float]) -> np.ndarray:

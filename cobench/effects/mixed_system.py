@@ -17,6 +17,7 @@ from scipy import linalg, sparse
 from scipy.sparse.linalg import splu
 
 SPARSE_FROM, SPARSE_BELOW = 600, 0.10
+MOST_PAIRS = 20_000_000
 CHUNK = 4_000_000
 
 
@@ -86,6 +87,8 @@ class System:
         ``Z1'Z2``.
     among : ndarray or csc_matrix, (r, r)
         ``Z2'Z2``.
+    pairs : csr_matrix, (r r, L), or None
+        For q = 1 and a dense rest: ``pairs @ d`` is ``Z2'Z1 diag(d) Z1'Z2`` row by row.
     """
 
     terms: tuple[Term, ...]
@@ -101,6 +104,7 @@ class System:
     across: sparse.csr_matrix
     among: np.ndarray | sparse.csc_matrix
     rest_w: np.ndarray
+    pairs: sparse.csr_matrix | None
 
     @property
     def p(self) -> int:
@@ -193,10 +197,12 @@ def build_system(y: np.ndarray, design: np.ndarray, terms: Sequence[Term]) -> Sy
         for j in range(one.q):
             own[:, i, j] = np.bincount(one.codes, one.z[:, i] * one.z[:, j], minlength=one.n_levels)
     among = (z_rest.T @ z_rest).tocsc()
+    stays = _stays_sparse(among, across)
     return System(
         terms=tuple(terms), first=first, n=len(y), x=x, y=left, upper=upper, start=np.linalg.solve(upper, flat),
         scale=scale, own=own, own_w=(z_one.T @ w).reshape(one.n_levels, one.q, -1), across=across,
-        among=among if _stays_sparse(among, across) else among.toarray(), rest_w=z_rest.T @ w,
+        among=among if stays else among.toarray(), rest_w=z_rest.T @ w,
+        pairs=None if stays or one.q > 1 else _pairs(across),
     )  # fmt: skip
 
 
@@ -205,8 +211,25 @@ def _stays_sparse(among: sparse.csc_matrix, across: sparse.csr_matrix) -> bool:
     size = among.shape[0]
     if size < SPARSE_FROM:
         return False
-    pattern = sparse.csr_matrix((np.ones_like(across.data), across.indices, across.indptr), shape=across.shape)
+    pattern = sparse.csr_matrix(
+        (np.ones_like(across.data), across.indices, across.indptr), shape=across.shape
+    )
     return ((pattern.T @ pattern) + abs(among)).nnz < SPARSE_BELOW * size**2
+
+
+def _pairs(across: sparse.csr_matrix) -> sparse.csr_matrix | None:
+    """The map from ``d`` to ``across' diag(d) across``; None where it would be too large."""
+    counts = np.diff(across.indptr)
+    if counts.size == 0 or np.sum(counts.astype("int64") ** 2) > MOST_PAIRS:
+        return None
+    level = np.repeat(np.arange(len(counts)), counts**2)
+    inside = np.arange(len(level)) - np.repeat(np.cumsum(counts**2) - counts**2, counts**2)
+    left = across.indptr[level] + inside // counts[level]
+    right = across.indptr[level] + inside % counts[level]
+    size = across.shape[1]
+    place = across.indices[left].astype("int64") * size + across.indices[right]
+    values = across.data[left] * across.data[right]
+    return sparse.csr_matrix((values, (place, level)), shape=(size * size, len(counts)))
 
 
 def factor(system: System, theta: np.ndarray) -> Factored:
@@ -219,8 +242,9 @@ def factor(system: System, theta: np.ndarray) -> Factored:
     """
     triangles = system.split(theta)
     one = triangles[system.first]
-    lower = np.linalg.cholesky(one.T @ system.own @ one + np.eye(len(one)))
-    root = np.linalg.solve(lower, np.broadcast_to(one.T, lower.shape)) if len(one) > 1 else one.T / lower
+    inner = one.T @ system.own @ one + np.eye(len(one))
+    lower = np.linalg.cholesky(inner) if len(one) > 1 else np.sqrt(inner)
+    root = np.linalg.solve(lower, np.broadcast_to(one.T, lower.shape)) if len(one) > 1 else one / lower
     log_det = 2 * float(np.sum(np.log(np.einsum("lii->li", lower))))
     white_w = (root @ system.own_w).reshape(-1, system.p + 1)
     gram = np.diag(np.r_[np.ones(system.p), system.y @ system.y]) - white_w.T @ white_w
@@ -229,7 +253,7 @@ def factor(system: System, theta: np.ndarray) -> Factored:
         white_across = _whiten(root, system.across)
         rest_scale = _spread(system, triangles)
         rest_w = rest_scale.T @ (system.rest_w - white_across.T @ white_w)
-        rest_factor = _factor_rest(system, white_across, rest_scale)
+        rest_factor = _factor_rest(system, root, white_across, rest_scale)
         log_det += rest_factor.log_det
         gram -= rest_w.T @ rest_factor.solve(rest_w)
     upper = linalg.cholesky(gram, check_finite=False)
@@ -247,28 +271,45 @@ def _whiten(root: np.ndarray, across: sparse.csr_matrix) -> sparse.csr_matrix:
     if q == 1:
         data = across.data * np.repeat(root[:, 0, 0], np.diff(across.indptr))
         return sparse.csr_matrix((data, across.indices, across.indptr), shape=across.shape)
-    blocks = sparse.bsr_matrix((root, np.arange(n_levels), np.arange(n_levels + 1)), shape=(n_levels * q,) * 2)
+    blocks = sparse.bsr_matrix(
+        (root, np.arange(n_levels), np.arange(n_levels + 1)), shape=(n_levels * q,) * 2
+    )
     return blocks.tocsr() @ across
 
 
 def _spread(system: System, triangles: list[np.ndarray]) -> sparse.csr_matrix:
     """``Lambda`` of the rest, (r, r), block-diagonal."""
-    parts = [
-        sparse.kron(sparse.eye(term.n_levels), lower, format="csr")
-        for place, (term, lower) in enumerate(zip(system.terms, triangles, strict=True))
-        if place != system.first
-    ]
-    return sparse.block_diag(parts, format="csr")
+    data, columns, counts, at = [], [], [], 0
+    for place, (term, lower) in enumerate(zip(system.terms, triangles, strict=True)):
+        if place == system.first:
+            continue
+        q, levels = term.q, term.n_levels
+        data.append(np.tile(lower.ravel(), levels))
+        block = at + q * np.arange(levels)[:, None, None] + np.arange(q)
+        columns.append(np.broadcast_to(block, (levels, q, q)).ravel())
+        counts.append(np.full(levels * q, q))
+        at += levels * q
+    starts = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
+    return sparse.csr_matrix((np.concatenate(data), np.concatenate(columns), starts), shape=(at, at))
 
 
 def _factor_rest(
-    system: System, white_across: sparse.csr_matrix, scale: sparse.csr_matrix
+    system: System, root: np.ndarray, white_across: sparse.csr_matrix, scale: sparse.csr_matrix
 ) -> Dense | Sparse:
-    product = white_across.T.tocsr() @ white_across
+    """Factor of the Schur complement ``Lambda2'(Z2'Z2 - V'V) Lambda2 + I``, ``V`` being ``white_across``."""
     if sparse.issparse(system.among):
-        inner = scale.T @ (system.among - product) @ scale
+        inner = scale.T @ (system.among - white_across.T @ white_across) @ scale
         return Sparse((inner + sparse.eye(inner.shape[0])).tocsc())
-    inner = scale.T @ (scale.T @ (system.among - product.toarray())).T
+    if system.pairs is None:
+        product = (white_across.T @ white_across).toarray()
+    else:
+        product = (system.pairs @ root[:, 0, 0] ** 2).reshape(system.among.shape)
+    inner = system.among - product
+    if all(term.q == 1 for term in system.rest):
+        inner *= scale.data
+        inner *= scale.data[:, None]
+    else:
+        inner = scale.T @ (scale.T @ inner).T
     inner[np.diag_indices_from(inner)] += 1
     return Dense(inner)
 
