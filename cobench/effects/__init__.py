@@ -10,6 +10,7 @@ from cobench.effects.estimate import EffectResult, estimate_effect
 from cobench.effects.estimates import COLUMNS, adjust_family, as_estimates, minimum_detectable
 from cobench.effects.instrument import complier_checks, complier_effect
 from cobench.effects.matching import matching
+from cobench.effects.mixed_compare import likelihood_ratio
 from cobench.effects.multilevel import MultilevelFit, fit_multilevel, multilevel
 from cobench.effects.multiplicity import family_adjusted, romano_wolf
 from cobench.effects.reasons import reason_in
@@ -38,6 +39,7 @@ __all__ = [
     "fit_multilevel",
     "interactions",
     "ipw",
+    "likelihood_ratio",
     "matching",
     "minimum_detectable",
     "multilevel",

@@ -18,8 +18,9 @@ from threadpoolctl import ThreadpoolController
 from cobench.effects.mixed_system import Factored, System, factor, modes
 
 SMALLEST = 1e-6
+EXACT = 1e-10
 AT_ZERO = 1e-4
-STEP = 1e-2
+STEP = 3e-3
 MOST_ROUNDS = 8
 
 
@@ -156,6 +157,8 @@ def _polished(criterion: Criterion, theta: np.ndarray) -> Minimum:
         )
         if convex and left < SMALLEST:
             theta = _last_step(criterion, theta, curvature.free, step, value)
+            if left > EXACT:
+                curvature = curvature_at(criterion, theta)
             break
         moved, lower = _line(criterion, theta, curvature.free, step, value)
         if not lower < value:

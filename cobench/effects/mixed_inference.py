@@ -25,6 +25,7 @@ from cobench.effects.mixed_criterion import (
 from cobench.effects.mixed_system import System, conditional_covariances, modes
 
 RESIDUAL = "residual"
+INTERVALS = {"variance": "satterthwaite", "sd": "satterthwaite", "correlation": "fisher z", "icc": "logit"}
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def covariances(system: System, theta: np.ndarray, sigma: float) -> list[np.ndar
 def variance_table(mixed: Mixed, conf_level: float) -> pd.DataFrame:
     """Variances, standard deviations and correlations, one row each.
 
-    Columns ``group, effect, other, kind, estimate, std_error, conf_low, conf_high, at_boundary``. Intervals of variances are
+    Columns ``group, effect, other, kind, estimate, std_error, conf_low, conf_high, at_boundary, interval``. Intervals of variances are
     Satterthwaite's (``df v / chi2``, ``df = 2 (v / se)^2``), those of standard deviations their roots, of correlations
     Fisher's z. A variance at zero has neither error nor interval.
     """
@@ -145,9 +146,9 @@ def variance_table(mixed: Mixed, conf_level: float) -> pd.DataFrame:
             at_boundary = bool(estimate <= 0)
         error = np.nan if at_boundary else error
         low, high = _interval(kind, estimate, error, conf_level)
-        rows.append((group, effect, other, kind, estimate, error, low, high, at_boundary))
+        rows.append((group, effect, other, kind, estimate, error, low, high, at_boundary, INTERVALS[kind]))
     columns = (
-        "group", "effect", "other", "kind", "estimate", "std_error", "conf_low", "conf_high", "at_boundary",
+        "group", "effect", "other", "kind", "estimate", "std_error", "conf_low", "conf_high", "at_boundary", "interval",
     )  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
 

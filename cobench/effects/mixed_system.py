@@ -114,6 +114,11 @@ class System:
     def rest(self) -> tuple[Term, ...]:
         return tuple(term for place, term in enumerate(self.terms) if place != self.first)
 
+    @property
+    def outcome(self) -> np.ndarray:
+        """The outcome as given, (n,)."""
+        return self.y * self.scale + self.x @ (self.upper @ self.start)
+
     def split(self, theta: np.ndarray) -> list[np.ndarray]:
         """The lower triangles ``T_k`` (q, q) of ``theta``, in the order of ``terms``."""
         found, at = [], 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -27,6 +27,7 @@ from cobench.effects.exposure import default_within
 from cobench.effects.inference import Precision
 from cobench.effects.mixed_criterion import Criterion, has_zero_columns, minimise, one_thread
 from cobench.effects.mixed_inference import Mixed, group_table, infer, satterthwaite, variance_table
+from cobench.effects.mixed_profile import profiled
 from cobench.effects.mixed_robust import ROBUST, Robust, nested
 from cobench.effects.mixed_rows import (
     INTERCEPT,
@@ -55,9 +56,6 @@ class MultilevelFit:
     ----------
     fixed : DataFrame
         ``term, estimate, std_error, df, statistic, p_value, conf_low, conf_high, se_type``.
-    variances : DataFrame
-        ``group, effect, other, kind, estimate, std_error, conf_low, conf_high, at_boundary``; ``kind`` is ``variance``, ``sd``,
-        ``correlation`` or ``icc`` (the group's share in the variance of an average row); the residual is a group too.
     criterion : float
         -2 log likelihood (ML) or the REML criterion, as lme4 gives it.
     n_parameters : int
@@ -72,7 +70,6 @@ class MultilevelFit:
 
     method: str
     fixed: pd.DataFrame
-    variances: pd.DataFrame
     criterion: float
     n_parameters: int
     n_obs: int
@@ -93,6 +90,17 @@ class MultilevelFit:
     def log_likelihood(self) -> float:
         """-criterion / 2; restricted for REML."""
         return -self.criterion / 2
+
+    @cached_property
+    def variances(self) -> pd.DataFrame:
+        """Variances, standard deviations, correlations and intra-class correlations, one row each.
+
+        Columns ``group, effect, other, kind, estimate, std_error, conf_low, conf_high, at_boundary, interval``; ``kind`` is
+        ``variance``, ``sd``, ``correlation`` or ``icc`` (the group's share in the variance of an average row); the residual is
+        a group too. Intervals are by profile likelihood for intercept-only groups and the residual, which may start at zero.
+        """
+        with one_thread():
+            return profiled(self.mixed, variance_table(self.mixed, self.conf_level), self.conf_level)
 
     @cached_property
     def groups(self) -> pd.DataFrame:
@@ -291,10 +299,9 @@ def _fit(
             fixed = _fixed(mixed, names, declared, rows, method, se_type, conf_level)
     except np.linalg.LinAlgError:
         raise not_estimable("variances_unsettled", groups=groups) from None
-    variances = variance_table(mixed, conf_level)
-    messages = _messages(variances)
+    messages = _messages(variance_table(mixed, conf_level))
     return MultilevelFit(
-        method=method, fixed=fixed, variances=variances, criterion=minimum.criterion,
+        method=method, fixed=fixed, criterion=minimum.criterion,
         n_parameters=system.p + len(minimum.theta) + 1, n_obs=system.n,
         n_groups={term.name: term.n_levels for term in system.terms},
         singular=has_zero_columns(system, minimum.theta), messages=messages, arms=places,
