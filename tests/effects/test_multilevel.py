@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import linalg, optimize
+from scipy import linalg
 
 from cobench import effects
 from cobench.effects import fit_multilevel, likelihood_ratio, multilevel
@@ -66,8 +66,8 @@ def test_a_balanced_design_gives_the_anova_estimates_worked_by_hand():
     assert (shrunk["std_error"] ** 2 > known).all()
 
 
-def test_criterion_and_estimates_are_those_of_the_dense_likelihood(sleep):
-    """Nothing shared with the code: V is formed in full and the REML likelihood maximised by another search."""
+def test_the_criterion_is_that_of_the_dense_likelihood_and_its_minimum(sleep):
+    """Nothing shared with the code: V is formed in full."""
     y, x = sleep["Reaction"].to_numpy(), np.column_stack([np.ones(180), sleep["Days"]])
     subject = pd.factorize(sleep["Subject"])[0]
     z = np.zeros((180, 36))
@@ -75,21 +75,24 @@ def test_criterion_and_estimates_are_those_of_the_dense_likelihood(sleep):
     z[np.arange(180), 2 * subject + 1] = x[:, 1]
 
     def criterion(p):
-        half = np.kron(np.eye(18), np.array([[p[0], 0], [p[1], p[2]]]))
-        v = z @ half @ half.T @ z.T + p[3] ** 2 * np.eye(180)
+        covariance = np.array([[p[0], p[1]], [p[1], p[2]]])
+        v = z @ np.kron(np.eye(18), covariance) @ z.T + p[3] * np.eye(180)
         inner = x.T @ np.linalg.solve(v, x)
         left = y - x @ np.linalg.solve(inner, x.T @ np.linalg.solve(v, y))
         logs = np.linalg.slogdet(v)[1] + np.linalg.slogdet(inner)[1]
         return logs + left @ np.linalg.solve(v, left) + 178 * np.log(2 * np.pi)
 
-    found = optimize.minimize(
-        criterion, [20, 1, 5, 25], method="Nelder-Mead", options={"fatol": 1e-9, "xatol": 1e-6}
-    )
     fit = fit_multilevel(
         sleep, "Reaction", covariates=["Days"], groups=["Subject"], slopes={"Subject": ["Days"]}
     )
-    assert fit.criterion == pytest.approx(found.fun, abs=1e-5)
-    assert of(fit, "residual")["estimate"] == pytest.approx(found.x[3], rel=1e-4)
+    sds = [of(fit, "Subject")["estimate"], of(fit, "Subject", effect="Days")["estimate"]]
+    across = of(fit, "Subject", "correlation")["estimate"] * sds[0] * sds[1]
+    best = np.array([sds[0] ** 2, across, sds[1] ** 2, of(fit, "residual", "variance")["estimate"]])
+    assert fit.criterion == pytest.approx(criterion(best), abs=1e-8)
+    for place, step in enumerate(np.diag([3.0, 1.0, 0.2, 3.0])):
+        up, down = criterion(best + step), criterion(best - step)
+        # The vertex of the parabola through the three points is the point itself.
+        assert min(up, down) > fit.criterion and abs(up - down) < 0.2 * (up + down - 2 * fit.criterion), place
 
 
 @pytest.mark.parametrize("case", ["crossed", "slopes beside a crossed factor", "three levels"])
