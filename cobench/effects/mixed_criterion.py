@@ -21,7 +21,7 @@ SMALLEST = 1e-6
 EXACT = 1e-10
 AT_ZERO = 1e-4
 STEP = 3e-3
-MOST_ROUNDS = 8
+MOST_ROUNDS = 20
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class Slopes:
 class Minimum:
     """Where the search ended.
 
-    ``left`` is how much the criterion could still fall by Newton's model; ``converged`` holds where that is below
-    :data:`SMALLEST` and the Hessian is positive definite in the free directions. Columns of a triangle whose pivot is zero
+    ``left`` is how much the criterion could still fall by Newton's model; ``converged`` holds where that is below ten
+    times :data:`SMALLEST` and the Hessian is positive definite in the free directions. Columns of a triangle whose pivot is zero
     are zero and not free.
     """
 
@@ -136,7 +136,7 @@ def _searched(criterion: Criterion, start: np.ndarray) -> np.ndarray:
         value = criterion(theta)
         return (value, gradient) if np.isfinite(gradient).all() else (1e300, np.zeros_like(theta))
 
-    enough = 1e-3 / max(1.0, abs(criterion(start)))
+    enough = 0.1 / max(1.0, abs(criterion(start)))
     found = optimize.minimize(
         value_and_gradient, start, jac=True, method="L-BFGS-B", options={"ftol": enough}
     )
@@ -150,25 +150,23 @@ def _polished(criterion: Criterion, theta: np.ndarray) -> Minimum:
     if not np.isfinite(value):
         raise np.linalg.LinAlgError("no finite criterion")
     for _ in range(MOST_ROUNDS):
-        curvature = curvature_at(criterion, theta)
-        step, left, convex = _newton(
-            curvature.log_det[0] + criterion.dof * curvature.log_rss[0],
-            curvature.log_det[1] + criterion.dof * curvature.log_rss[1],
-        )
+        curvature = curvature_at(criterion, theta, fine=False)
+        step, left, convex = _newton(criterion, curvature)
         if convex and left < SMALLEST:
             theta = _last_step(criterion, theta, curvature.free, step, value)
-            if left > EXACT:
-                curvature = curvature_at(criterion, theta)
             break
         moved, lower = _line(criterion, theta, curvature.free, step, value)
         if not lower < value:
             break
         theta = _canonical(criterion, moved)
         value = criterion(theta)
-    else:
-        convex = False
+    curvature = curvature_at(criterion, theta)
+    step, left, convex = _newton(criterion, curvature)
+    if convex and EXACT < left < 10 * SMALLEST:
+        theta = _last_step(criterion, theta, curvature.free, step, value)
+        curvature = curvature_at(criterion, theta)
     found = criterion.factor(theta)
-    return Minimum(theta, found, criterion.of(found), curvature, bool(convex and left < SMALLEST), left)
+    return Minimum(theta, found, criterion.of(found), curvature, bool(convex and left < 10 * SMALLEST), left)
 
 
 def _last_step(
@@ -180,8 +178,10 @@ def _last_step(
     return moved if criterion(moved) <= value + 1e-3 * SMALLEST else theta
 
 
-def _newton(gradient: np.ndarray, hessian: np.ndarray) -> tuple[np.ndarray, float, bool]:
+def _newton(criterion: Criterion, curvature: Curvature) -> tuple[np.ndarray, float, bool]:
     """A descending step, by how much a quadratic would fall, and whether the Hessian is positive definite."""
+    gradient = curvature.log_det[0] + criterion.dof * curvature.log_rss[0]
+    hessian = curvature.log_det[1] + criterion.dof * curvature.log_rss[1]
     if len(gradient) == 0:
         return gradient, 0.0, True
     values, vectors = np.linalg.eigh(hessian)
@@ -243,30 +243,35 @@ def free_entries(system: System, theta: np.ndarray) -> np.ndarray:
     return np.flatnonzero(system.join(kept))
 
 
-def curvature_at(criterion: Criterion, theta: np.ndarray) -> Curvature:
-    """Central differences at steps h and 2h, combined to order four."""
+def curvature_at(criterion: Criterion, theta: np.ndarray, fine: bool = True) -> Curvature:
+    """Central differences: at steps h and 2h, combined to order four, or of order two if not ``fine``."""
     free = free_entries(criterion.system, theta)
     width = _width(theta)
 
-    def scalars(by: dict[int, float]) -> np.ndarray:
-        found = criterion.factor(_moved(theta, by))
+    def scalars(*by: tuple[int, float]) -> np.ndarray:
+        moved = theta.copy()
+        for place, k in by:
+            moved[place] += k * width[place]
+        found = criterion.factor(moved)
         return np.array([criterion.log_det(found), np.log(found.rss)])
 
-    centre = scalars({})
+    centre, steps = scalars(), (-2, -1, 1, 2) if fine else (-1, 1)
+    along = [{k: scalars((j, k)) for k in steps} for j in free]
     gradient, hessian = np.zeros((2, len(free))), np.zeros((2, len(free), len(free)))
     for a, j in enumerate(free):
-        at = {k: scalars({j: k * width[j]}) for k in (-2, -1, 1, 2)}
-        gradient[:, a] = _first(at) / width[j]
-        twice = 16 * (at[1] + at[-1]) - 30 * centre - at[2] - at[-2]
-        hessian[:, a, a] = twice / (12 * width[j] ** 2)
+        own = along[a]
+        twice = own[1] + own[-1] - 2 * centre
+        if fine:
+            twice = (16 * twice - (own[2] + own[-2] - 2 * centre)) / 12
+        gradient[:, a] = (_first(own) if fine else (own[1] - own[-1]) / 2) / width[j]
+        hessian[:, a, a] = twice / width[j] ** 2
         for b, i in enumerate(free[:a]):
-            mixed = [
-                sum(
-                    s * r * scalars({j: s * k * width[j], i: r * k * width[i]}) for s in (1, -1) for r in (1, -1)
-                ) / (4 * k**2 * width[i] * width[j])
-                for k in (1, 2)
-            ]  # fmt: skip
-            hessian[:, a, b] = hessian[:, b, a] = (4 * mixed[0] - mixed[1]) / 3
+            mixed = {}
+            for k in (1, 2) if fine else (1,):
+                alone = own[k] + own[-k] + along[b][k] + along[b][-k]
+                both = scalars((j, k), (i, k)) + scalars((j, -k), (i, -k))
+                mixed[k] = (both - alone + 2 * centre) / (2 * k**2 * width[i] * width[j])
+            hessian[:, a, b] = hessian[:, b, a] = (4 * mixed[1] - mixed[2]) / 3 if fine else mixed[1]
     return Curvature(free, (gradient[0], hessian[0]), (gradient[1], hessian[1]))
 
 
