@@ -11,6 +11,8 @@ from cobench.effects.estimate import EffectResult, estimate_effect
 from cobench.effects.estimates import COLUMNS, adjust_family, as_estimates, minimum_detectable
 from cobench.effects.instrument import complier_checks, complier_effect
 from cobench.effects.matching import matching
+from cobench.effects.mixed_compare import likelihood_ratio
+from cobench.effects.multilevel import MultilevelFit, fit_multilevel, multilevel
 from cobench.effects.multiplicity import family_adjusted, romano_wolf
 from cobench.effects.reasons import reason_in
 from cobench.effects.sizes import size_table
@@ -26,6 +28,7 @@ __all__ = [
     "DidFit",
     "EffectResult",
     "StudentEffectsFit",
+    "MultilevelFit",
     "adjust_family",
     "aipw",
     "as_estimates",
@@ -40,10 +43,13 @@ __all__ = [
     "family_adjusted",
     "fit_did",
     "fit_student_effects",
+    "fit_multilevel",
     "interactions",
     "ipw",
+    "likelihood_ratio",
     "matching",
     "minimum_detectable",
+    "multilevel",
     "overlap_table",
     "reason_in",
     "regress",

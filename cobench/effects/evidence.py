@@ -122,6 +122,10 @@ def evidence_of(
         if "balance" in failed:
             return _evidence("descriptive", "imbalanced")
         return _evidence("adjusted_association", "ceiling" if assignment else "adjusted")
+    if method == "multilevel":
+        if not adjusted or "balance" in failed:
+            return _evidence("descriptive", "imbalanced" if adjusted else "unadjusted")
+        return _evidence("adjusted_association", "ceiling" if assignment else "adjusted")
     if method == "iv" and assignment is not None and "assignment" not in failed:
         return _evidence("quasi_experimental", "instrument")
     is_adjusted = method in ("regress", "iv") and adjusted

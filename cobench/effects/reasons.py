@@ -168,6 +168,33 @@ REASONS: dict[str, Text] = {
         en="visits that may matter for ever leave no term after them to compare with; declare after how many terms "
         "an exposure no longer matters, or use did",
         zh="若干预的影响可能永远持续，其后便没有可比的学期；请声明几个学期后不再有影响，或改用 did",
+    "no_complete_rows": Text(
+        en="no row has a measured {outcome}, a known group and all covariates",
+        zh="没有一行数据同时具有已测量的 {outcome}、已知的分组和全部协变量",
+    ),
+    "same_slopes": Text(
+        en="slopes that vary between groups of {group} are of columns that depend on each other",
+        zh="{group} 的随机斜率所用的列彼此线性相关",
+    ),
+    "groups_as_rows": Text(
+        en="{group} has as many random effects as there are rows, so they can't be told from chance",
+        zh="{group} 的随机效应个数不少于数据行数，无法与随机误差区分",
+    ),
+    "same_groups": Text(
+        en="{group} and {other} divide the rows in the same way, so their variances can't be told apart",
+        zh="{group} 与 {other} 对数据的划分完全相同，两者的方差无法区分",
+    ),
+    "variances_unsettled": Text(
+        en="the search for the variances between groups of {groups} did not settle; leave out slopes or a grouping",
+        zh="{groups} 的组间方差估计未能收敛；请减少随机斜率或分组",
+    ),
+    "zero_variance": Text(
+        en="the variance between groups of {groups} is estimated as zero (a singular fit), and errors take that as known",
+        zh="{groups} 的组间方差估计为零（奇异拟合），标准误把它当作已知",
+    ),
+    "perfect_correlation": Text(
+        en="the random effects of {groups} are estimated to be perfectly correlated (a singular fit), and errors take that as known",
+        zh="{groups} 的随机效应估计为完全相关（奇异拟合），标准误把它当作已知",
     ),
     "numerical": Text(
         en="the computation did not converge for {method}",

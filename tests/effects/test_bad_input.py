@@ -33,6 +33,10 @@ FUNCTIONS = {
     "aipw": lambda f: effects.aipw(f, **GIVEN, within=["school"]),
     "aipw, default cells": lambda f: effects.aipw(f, **GIVEN),
     "complier_effect": lambda f: effects.complier_effect(f, **GIVEN, instrument="invited"),
+    "multilevel": lambda f: effects.multilevel(f, **GIVEN, groups=["class_id"]),
+    "multilevel, slopes, schools": lambda f: effects.multilevel(
+        f, **GIVEN, groups=["school", "class_id"], slopes={"class_id": ["lagged"]}, method="ML", within=(), se_type="CR1"
+    ),
     "subgroups": lambda f: effects.subgroups(f, **GIVEN, by="sex"),
     "subgroups, aipw": lambda f: effects.subgroups(f, **GIVEN, by="sex", method="aipw", within=["school"]),
     "interactions": lambda f: effects.interactions(f, **GIVEN, by="sex"),
@@ -79,7 +83,11 @@ LEAVES_ALONE = {
 PAIRS = [(name, case) for name in FUNCTIONS for case in BREAKS if name not in LEAVES_ALONE.get(case, ())]
 EXTRAPOLATE = (
     *BARE,
-    *(name for name in FUNCTIONS if name.startswith(("regress", "subgroups", "inter", "compl"))),
+    *(
+        name
+        for name in FUNCTIONS
+        if name.startswith(("regress", "multilevel", "subgroups", "inter", "compl"))
+    ),
 )
 
 
