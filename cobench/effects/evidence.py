@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cobench.effects.checks import Check
 from cobench.effects.design import Assignment
 
+LADDER = ("not_estimable", "descriptive", "adjusted_association", "quasi_experimental", "randomised")
 WEIGHTED = ("aipw", "ipw", "entropy_balance", "matching")
 WHY = {
     "randomised": (
@@ -102,7 +103,7 @@ def evidence_of(
         return _evidence("adjusted_association", "ceiling" if assignment else "adjusted")
     if method == "iv" and assignment is not None and "assignment" not in failed:
         return _evidence("quasi_experimental", "instrument")
-    is_adjusted = method in ("regress", "iv") and adjusted
+    is_adjusted = method in ("regress", "iv", "dose") and adjusted
     fallback = "adjusted_association" if is_adjusted else "descriptive"
     if assignment is not None:
         for name in ("assignment", "attrition"):
@@ -112,6 +113,11 @@ def evidence_of(
     if is_adjusted and "balance" in failed:
         return _evidence("descriptive", "imbalanced")
     return _evidence(fallback, "adjusted" if is_adjusted else "unadjusted")
+
+
+def weakest(evidence: Iterable[str]) -> str:
+    """The lowest of several grades of evidence."""
+    return min(evidence, key=LADDER.index)
 
 
 def _evidence(evidence: str, why: str) -> Evidence:

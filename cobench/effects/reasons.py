@@ -136,6 +136,22 @@ REASONS: dict[str, Text] = {
         en="effects of {within} can't be known for groups that are held out; use adjustment = means",
         zh="被留出的 {within} 没有可估计的固定效应；请改用 adjustment = means",
     ),
+    "nothing_observed": Text(
+        en="column {column} has no value at all, so none can be imputed",
+        zh="列 {column} 没有任何取值，无法插补",
+    ),
+    "some_imputations": Text(
+        en="in some of the completed data sets {method} has no answer: {why}",
+        zh="在部分插补后的数据中，{method} 无法给出估计：{why}",
+    ),
+    "imputations_differ": Text(
+        en="the completed data sets don't answer the same question ({what})",
+        zh="各插补数据回答的不是同一个问题（{what}）",
+    ),
+    "no_t_interval": Text(
+        en="intervals of {se_type} don't follow from a standard error, so they can't be pooled; ask for another",
+        zh="{se_type} 的区间并非由标准误得出，无法合并；请改用其他标准误",
+    ),
     "numerical": Text(
         en="the computation did not converge for {method}",
         zh="{method} 的计算未能收敛",
