@@ -41,11 +41,11 @@ VOCABULARY = {
     ),
     "method": (
         "difference", "regress", "ipw", "entropy_balance", "matching", "aipw", "did", "multilevel", "dose", "iv",
-        "mediation", "value_added",
+        "mediation", "value_added", "lee_bounds",
     ),
     "estimand": (
         "ATT", "ATE", "ATO", "variance_weighted", "mean_difference", "between_clusters", "group_time",
-        "dose_response", "LATE", "indirect", "direct",
+        "dose_response", "lower_bound", "upper_bound", "LATE", "indirect", "direct",
     ),
 }  # fmt: skip
 DEFAULTS = {"role": "exploratory", "status": "ok", "conf_level": 0.95}

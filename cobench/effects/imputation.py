@@ -153,7 +153,7 @@ def impute(
     """
     clusters = [cluster] if isinstance(cluster, str) else list(cluster or ())
     _check(frame, columns, given, clusters, products, n_imputations, n_iterations)
-    why = _reasons(frame, columns, reasons)
+    why = reasons_of(frame, columns, reasons)
     kept, flow = _population(frame, columns, [*given], clusters, why, never)
     rows = frame[kept]
     if rows.empty:
@@ -207,7 +207,7 @@ def _check(
         )
 
 
-def _reasons(frame: pd.DataFrame, columns: Sequence[str], reasons: pd.DataFrame | None) -> pd.DataFrame:
+def reasons_of(frame: pd.DataFrame, columns: Sequence[str], reasons: pd.DataFrame | None) -> pd.DataFrame:
     """Reason of each value of ``columns``, on the index of ``frame``; empty texts where there is none."""
     found = pd.DataFrame("", index=frame.index, columns=list(columns), dtype="object")
     if reasons is None:

@@ -139,7 +139,7 @@ def pooled_fit(
     Returns
     -------
     Pooled
-        ``population`` ends in ``:imputed``; ``se_type`` reads ``MI(m=20) + CR2``; counts are medians and
+        ``population`` ends in ``imputed``; ``se_type`` reads ``MI(m=20) + CR2``; counts are medians and
         ``evidence`` is the weakest. Rows whose interval doesn't follow from their error (bootstrap, permutation)
         are refused.
 
@@ -184,7 +184,7 @@ def _pooled_row(rows: pd.DataFrame, least: float) -> tuple[dict, Rubin | None]:
     answered = rows[rows["status"] == "ok"]
     population = max(rows["population"], key=len)
     row = {name: first[name] for name in QUESTION} | {"role": first["role"], "conf_level": first["conf_level"]}
-    row["population"] = f"{population or 'all'}:imputed"
+    row["population"] = _named(population, "imputed")
     if len(answered) < max(2, least * m):
         refused = rows[rows["status"] != "ok"]
         why = refused["reason"].mode().iloc[0]
@@ -213,6 +213,11 @@ def _pooled_row(rows: pd.DataFrame, least: float) -> tuple[dict, Rubin | None]:
     }, fit  # fmt: skip
 
 
+def _named(population: str, part: str) -> str:
+    """``all:on_support`` and ``imputed`` become ``all:on_support, imputed``."""
+    return f"{population}, {part}" if ":" in population else f"{population or 'all'}:{part}"
+
+
 def _median(counts: pd.Series) -> int | None:
     known = counts.dropna()
     return None if known.empty else int(np.floor(known.astype("float64").median()))
@@ -236,10 +241,10 @@ def _unanswered(row: dict, reason: str) -> dict:
 def complete_cases_beside(imputed: Imputed, estimator: Estimator) -> pd.DataFrame:
     """Rows of ``estimator`` on complete cases and on the completed data sets of the same population.
 
-    ``population`` ends in ``:complete_cases`` or ``:imputed``; ``role`` is ``robustness``.
+    ``population`` ends in ``complete_cases`` or ``imputed``; ``role`` is ``robustness``.
     """
     alone = estimator(imputed.frame)
-    names = alone["population"].where(alone["population"] != "", "all") + ":complete_cases"
+    names = [_named(each, "complete_cases") for each in alone["population"]]
     alone = alone.drop(columns="estimate_id").assign(population=names, role="robustness")
     return as_estimates(pd.concat([alone, pool(imputed, estimator, role="robustness")], ignore_index=True))
 

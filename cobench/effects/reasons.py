@@ -152,6 +152,22 @@ REASONS: dict[str, Text] = {
         en="intervals of {se_type} don't follow from a standard error, so they can't be pooled; ask for another",
         zh="{se_type} 的区间并非由标准误得出，无法合并；请改用其他标准误",
     ),
+    "few_an_arm_of_a_cell": Text(
+        en="in some cell an arm has fewer than {least} students with a known outcome; use coarser cells",
+        zh="有的单元格内某一方结果已知的学生不足 {least} 人；请使用更粗的分组",
+    ),
+    "dose_negative": Text(
+        en="column {column} holds negative doses; mend them at the source",
+        zh="列 {column} 含有负的次数或时长；请在数据来源处修正",
+    ),
+    "dose_beyond_support": Text(
+        en="too few students had that much {treatment}: the curve would be extrapolated",
+        zh="达到该 {treatment} 量的学生过少，曲线只能靠外推",
+    ),
+    "dose_one_value": Text(
+        en="all students with some {treatment} had the same amount, so there is no curve to see",
+        zh="接受过 {treatment} 的学生次数或时长全部相同，看不出剂量关系",
+    ),
     "numerical": Text(
         en="the computation did not converge for {method}",
         zh="{method} 的计算未能收敛",
