@@ -24,16 +24,16 @@ from cobench.effects.effect_sizes import hedges_correction, pooled_sd
 from cobench.effects.estimates import as_estimates
 from cobench.effects.evidence import evidence_of
 from cobench.effects.exposure import mostly_between
-from cobench.effects.inference import OlsFit, fit_ols
+from cobench.effects.inference import OlsFit, dense_codes, fit_ols
 from cobench.effects.joint import (
     DRAWS,
     SEED,
     Combinations,
     absorbed,
-    cluster_codes,
+    as_normal,
     combine,
     joint_test,
-    multiplier_t,
+    multiplier_draws,
     simultaneous,
 )
 from cobench.effects.reasons import not_estimable
@@ -154,7 +154,7 @@ def fit_dose(
     names = [treatment] if isinstance(treatment, str) else list(treatment)
     sample = take_dose_sample(frame, outcome, names, covariates, fixed_effects, cluster)
     check_clusters(sample)
-    groups = cluster_codes(sample.cluster, len(sample.y))
+    groups = None if sample.cluster is None else dense_codes(sample.cluster)
     shapes = [
         choose_shape(name, dose, groups, shape, edges, knots, at, least_share)
         for name, dose in zip(names, sample.extra.T, strict=True)
@@ -250,7 +250,7 @@ class _Point:
         return self.name, self.values
 
 
-def _fit(sample: Sample, shapes: Sequence[Shape], groups: np.ndarray) -> _Model:
+def _fit(sample: Sample, shapes: Sequence[Shape], groups: np.ndarray | None) -> _Model:
     """Least squares with covariates first and the curves last.
 
     Raises
@@ -357,7 +357,7 @@ def _tests(
     shapes: Sequence[Shape],
     steps: Sequence[_Point],
     moves: Combinations,
-    groups: np.ndarray,
+    groups: np.ndarray | None,
     n_draws: int,
     seed: int,
 ) -> pd.DataFrame:
@@ -371,8 +371,8 @@ def _tests(
             return
         rows.append((test, dose, own.statistic, own.df_num, own.df_denom, own.p_value))
 
-    draws = multiplier_t(moves, n_draws, seed)
-    ratios = moves.estimates / moves.std_errors
+    draws = multiplier_draws(moves, n_draws, seed)
+    ratios = as_normal(moves)
     for each in shapes:
         add("any", each.name, lambda each=each: [(each.name, row) for row in np.eye(each.n_columns)])
         curved = each.curvature()
@@ -390,7 +390,7 @@ def _tests(
     return pd.DataFrame(rows, columns=TESTS)
 
 
-def _kinds_equal(model: _Model, shapes: Sequence[Shape], groups: np.ndarray) -> tuple:
+def _kinds_equal(model: _Model, shapes: Sequence[Shape], groups: np.ndarray | None) -> tuple:
     """Whether the first dose that all kinds share does the same in each."""
     common = sorted(set.intersection(*(set(each.at) for each in shapes)))
     label = "kinds_equal"

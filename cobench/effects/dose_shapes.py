@@ -104,7 +104,7 @@ def restricted_spline(dose: np.ndarray, knots: Sequence[float]) -> np.ndarray:
 def choose_shape(
     name: str,
     dose: np.ndarray,
-    groups: np.ndarray,
+    groups: np.ndarray | None,
     kind: str | None,
     edges: Sequence[float] | None,
     knots: Sequence[float] | int | None,
@@ -129,7 +129,7 @@ def choose_shape(
     highest = _highest(dose, groups, distinct, least_share)
     kind = kind or ("bins" if edges is not None or (counts and len(distinct) <= MOST_STEPS) else "spline")
     if kind == "bins":
-        return _steps(name, dose, groups, _edges(edges, distinct, counts, some, highest), highest, least_share)
+        return _steps(name, dose, _edges(edges, distinct, counts, some, highest), highest)
     if kind == "spline" and len(distinct) < 3:
         raise not_estimable("dose_one_value", treatment=name)
     if at is None:
@@ -141,16 +141,17 @@ def choose_shape(
     if not shown:
         raise not_estimable("dose_beyond_support", treatment=name)
     beyond = tuple(points[points > highest + 1e-9].tolist())
-    places = _knots(knots, some) if kind == "spline" else ()
+    places = _knots(knots, some, highest) if kind == "spline" else ()
     return Shape(name, kind, places, shown, (), beyond, highest)
 
 
-def _highest(dose: np.ndarray, groups: np.ndarray, distinct: np.ndarray, least_share: float) -> float:
+def _highest(dose: np.ndarray, groups: np.ndarray | None, distinct: np.ndarray, least_share: float) -> float:
     """The highest dose that ``least_share`` of the exposed reached, in two clusters at least."""
     some = dose[dose > 0]
     for value in distinct[::-1]:
         reached = dose >= value
-        if reached.sum() >= least_share * len(some) and len(np.unique(groups[reached])) >= LEAST_GROUPS:
+        enough = groups is None or len(np.unique(groups[reached])) >= LEAST_GROUPS
+        if enough and reached.sum() >= least_share * len(some):
             return float(value)
     return float(distinct[0])
 
@@ -171,14 +172,7 @@ def _edges(
     return tuple(np.unique(quarters).tolist())
 
 
-def _steps(
-    name: str,
-    dose: np.ndarray,
-    groups: np.ndarray,
-    edges: tuple[float, ...],
-    highest: float,
-    least_share: float,
-) -> Shape:
+def _steps(name: str, dose: np.ndarray, edges: tuple[float, ...], highest: float) -> Shape:
     """Steps; those asked for that too few reached are joined to the one below and listed as ``beyond``."""
     kept = tuple(edge for edge in edges if edge <= highest + 1e-9)
     if not kept:
@@ -200,7 +194,7 @@ def _range(own: np.ndarray) -> str:
     return f"{low:g}" if low == high else f"{low:g}-{high:g}"
 
 
-def _knots(knots: Sequence[float] | int | None, some: np.ndarray) -> tuple[float, ...]:
+def _knots(knots: Sequence[float] | int | None, some: np.ndarray, highest: float) -> tuple[float, ...]:
     """Knots given, or at Harrell's quantiles of the doses above zero; fewer where they would coincide."""
     if knots is not None and not isinstance(knots, int):
         places = np.unique(np.asarray(knots, dtype="float64"))
@@ -215,4 +209,6 @@ def _knots(knots: Sequence[float] | int | None, some: np.ndarray) -> tuple[float
         if len(places) == number:
             return tuple(places.tolist())
     distinct = np.unique(some)
+    supported = distinct[distinct <= highest]
+    distinct = supported if len(supported) > 2 else distinct
     return (float(distinct[0]), float(distinct[len(distinct) // 2]), float(distinct[-1]))

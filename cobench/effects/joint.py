@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from cobench.effects.inference import OlsFit, adjusted_scores, dense_codes
+from cobench.effects.inference import AdjustedScores, OlsFit, adjusted_scores, leverage
 from cobench.effects.reasons import not_estimable
 
 DRAWS, SEED = 4999, 20240901
@@ -21,9 +21,9 @@ class Combinations:
     Attributes
     ----------
     estimates, std_errors, df : ndarray, (q,)
-        CR2 and Satterthwaite (above 1,500 clusters: clusters less one).
+        CR2 and Satterthwaite (above 1,500 clusters: clusters less one); without clusters HC2 and residual.
     scores : ndarray, (q, G)
-        Contribution of each cluster.
+        Contribution of each cluster (row without clusters).
     """
 
     estimates: np.ndarray
@@ -42,15 +42,17 @@ class JointTest:
     p_value: float
 
 
-def absorbed(fit: OlsFit, cluster: np.ndarray) -> OlsFit:
+def absorbed(fit: OlsFit, cluster: np.ndarray | None) -> OlsFit:
     """``fit`` without its cells where these lie within clusters: the same scores and df with far smaller matrices.
 
     Sweeping out fixed effects that are nested in clusters changes neither CR2 nor its df, if the fit has no weights
     (Pustejovsky and Tipton 2018, theorem 2).
     """
+    if cluster is None or len(fit.mass) == 1:
+        return fit
     cells = np.zeros(len(fit.mass), dtype=int)
     cells[fit.cell] = cluster
-    if len(fit.mass) == 1 or np.any(cells[fit.cell] != cluster) or np.ptp(fit.root) > 0:
+    if np.any(cells[fit.cell] != cluster) or np.ptp(fit.root) > 0:
         return fit
     n, k = fit.centred.shape
     return replace(
@@ -58,8 +60,12 @@ def absorbed(fit: OlsFit, cluster: np.ndarray) -> OlsFit:
     )
 
 
-def combine(fit: OlsFit, directions: np.ndarray, cluster: np.ndarray) -> Combinations:
+def combine(fit: OlsFit, directions: np.ndarray, cluster: np.ndarray | None) -> Combinations:
     """Combinations ``directions`` (k, q) of the kept coefficients, clusters obeyed."""
+    if cluster is None:
+        scores = _row_scores(fit, directions)
+        df = np.full(directions.shape[1], float(fit.dof_resid))
+        return Combinations(directions.T @ fit.coefficients, np.sqrt(np.sum(scores**2, axis=1)), df, scores)
     found = adjusted_scores(fit, directions, cluster)
     groups = found.scores.shape[1]
     df = np.full(directions.shape[1], groups - 1.0)
@@ -71,29 +77,35 @@ def combine(fit: OlsFit, directions: np.ndarray, cluster: np.ndarray) -> Combina
     return Combinations(directions.T @ fit.coefficients, errors, df, found.scores)
 
 
-def multiplier_t(found: Combinations, n_draws: int = DRAWS, seed: int = SEED) -> np.ndarray:
-    """Draws (B, q) of the t statistics if all combinations were zero: normal multipliers by cluster.
-
-    Divided by the root of a chi-square over its df (the median one), so that few clusters widen them as they widen t.
-    """
+def multiplier_draws(found: Combinations, n_draws: int = DRAWS, seed: int = SEED) -> np.ndarray:
+    """Draws (B, q), each column standard normal, if all combinations were zero: normal multipliers by cluster."""
     draw = np.random.default_rng(seed)
-    z = draw.standard_normal((n_draws, found.scores.shape[1])) @ (found.scores / found.std_errors[:, None]).T
-    df = float(np.median(found.df))
-    return z / np.sqrt(draw.chisquare(df, n_draws) / df)[:, None]
+    multipliers = draw.standard_normal((n_draws, found.scores.shape[1]))
+    return multipliers @ (found.scores / found.std_errors[:, None]).T
 
 
-def simultaneous(found: Combinations, level: float, n_draws: int = DRAWS, seed: int = SEED) -> float:
-    """Factor of the errors that makes all intervals hold together at ``level``; never below the pointwise ones."""
-    highest = np.abs(multiplier_t(found, n_draws, seed)).max(axis=1)
-    pointwise = stats.t.ppf((1 + level) / 2, found.df.max())
-    return float(max(np.quantile(highest, level), pointwise))
+def simultaneous(found: Combinations, level: float, n_draws: int = DRAWS, seed: int = SEED) -> np.ndarray:
+    """Factors (q,) of the errors that make all intervals hold together at ``level``; never below pointwise ones.
+
+    The level that each interval needs is found among normal draws and then taken from Student's t with its own df, so
+    that doses which few clusters reached get the width they need.
+    """
+    highest = np.quantile(np.abs(multiplier_draws(found, n_draws, seed)).max(axis=1), level)
+    each = max(1 - 2 * stats.norm.sf(highest), level)
+    return stats.t.ppf((1 + each) / 2, found.df)
 
 
-def joint_test(fit: OlsFit, directions: np.ndarray, cluster: np.ndarray) -> JointTest:
+def as_normal(found: Combinations) -> np.ndarray:
+    """The t statistics (q,) as standard normal ones with the same p-values."""
+    t = found.estimates / found.std_errors
+    return -np.sign(t) * stats.norm.ppf(np.maximum(stats.t.sf(np.abs(t), found.df), 1e-300))
+
+
+def joint_test(fit: OlsFit, directions: np.ndarray, cluster: np.ndarray | None) -> JointTest:
     """Whether all combinations ``directions`` (k, q) are zero.
 
     Approximate Hotelling's T-squared (HTZ; Pustejovsky and Tipton 2018, section 4): ``F = (eta - q + 1) / (eta q) Q``
-    on q and ``eta - q + 1`` df, ``eta = q (q + 1) / sum Var(D_st)``.
+    on q and ``eta - q + 1`` df, ``eta = q (q + 1) / sum Var(D_st)``; without clusters eta is the residual df.
 
     Raises
     ------
@@ -103,19 +115,13 @@ def joint_test(fit: OlsFit, directions: np.ndarray, cluster: np.ndarray) -> Join
     q = directions.shape[1]
     values, vectors = np.linalg.eigh(directions.T @ fit.bread @ directions)
     turned = directions @ (vectors / np.sqrt(values))
-    found = adjusted_scores(fit, turned, cluster)
-    covariance = found.scores @ found.scores.T
     estimates = turned.T @ fit.coefficients
-    groups = found.scores.shape[1]
-    eta = groups - 1.0
-    if groups <= MOST_CLUSTERS:
-        own = [found.covariance(s, s) for s in range(q)]
-        spread = 0.0
-        for s in range(q):
-            for t in range(q):
-                cross = found.covariance(s, t)
-                spread += float(np.sum(own[s] * own[t]) + np.sum(cross * cross.T))
-        eta = q * (q + 1) / spread
+    if cluster is None:
+        scores, eta = _row_scores(fit, turned), float(fit.dof_resid)
+    else:
+        found = adjusted_scores(fit, turned, cluster)
+        scores, eta = found.scores, _eta(found)
+    covariance = scores @ scores.T
     if eta <= q - 1 or np.linalg.matrix_rank(covariance) < q:
         raise not_estimable("few_df")
     quadratic = float(estimates @ np.linalg.solve(covariance, estimates))
@@ -124,6 +130,21 @@ def joint_test(fit: OlsFit, directions: np.ndarray, cluster: np.ndarray) -> Join
     return JointTest(float(statistic), float(q), float(denominator), p)
 
 
-def cluster_codes(cluster: np.ndarray | None, n: int) -> np.ndarray:
-    """Codes 0..G-1, (n,); each row its own cluster where none is declared, which makes CR2 the same as HC2."""
-    return np.arange(n) if cluster is None else dense_codes(cluster)
+def _eta(found: AdjustedScores) -> float:
+    """Degrees of freedom of Hotelling's test of combinations that are uncorrelated under the working model."""
+    q, groups = found.scores.shape
+    if groups > MOST_CLUSTERS:
+        return groups - 1.0
+    own = [found.covariance(s, s) for s in range(q)]
+    spread = 0.0
+    for s in range(q):
+        for t in range(q):
+            cross = found.covariance(s, t)
+            spread += float(np.sum(own[s] * own[t]) + np.sum(cross * cross.T))
+    return q * (q + 1) / spread
+
+
+def _row_scores(fit: OlsFit, directions: np.ndarray) -> np.ndarray:
+    """HC2 contributions (q, n) of rows."""
+    rest = np.maximum(1 - leverage(fit), 1e-10)
+    return (fit.centred @ fit.bread @ directions * (fit.residuals / np.sqrt(rest))[:, None]).T

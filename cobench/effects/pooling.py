@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from cobench.effects.estimates import QUESTION, as_estimates
+from cobench.effects.estimates import COLUMNS, QUESTION, as_estimates
 from cobench.effects.evidence import weakest
 from cobench.effects.imputation import Imputed
 from cobench.effects.reasons import not_estimable
@@ -152,7 +152,7 @@ def pooled_fit(
         raise ParameterError(
             en=f"pool: least = {least!r} must be above 0 and at most 1", zh=f"pool：least = {least!r} 必须大于 0 且不超过 1"
         )
-    answers = [as_estimates(estimator(each).drop(columns="estimate_id")) for each in frames]
+    answers = [_checked(estimator(each)) for each in frames]
     if len(answers) < 2:
         raise ParameterError(en="pool: at least two data sets are needed", zh="pool：至少需要两个插补数据集")
     keys = [list(map(tuple, each[list(KEY)].astype("str").to_numpy())) for each in answers]
@@ -176,6 +176,13 @@ def pooled_fit(
         if fit is not None
     ]  # fmt: skip
     return Pooled(estimates, pd.DataFrame(details, columns=INFORMATION))
+
+
+def _checked(estimates: pd.DataFrame) -> pd.DataFrame:
+    """A frame of estimates; what an estimator of one's own returned is checked first."""
+    if tuple(estimates.columns) == COLUMNS:
+        return estimates
+    return as_estimates(estimates.drop(columns="estimate_id", errors="ignore"))
 
 
 def _pooled_row(rows: pd.DataFrame, least: float) -> tuple[dict, Rubin | None]:
