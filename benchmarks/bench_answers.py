@@ -36,8 +36,8 @@ from cobench.effects.bounds import lee_bounds
 from cobench.effects.dose import DoseFit, fit_dose
 from cobench.effects.imputation import Imputed, impute
 from cobench.effects.pooling import pool
-from cobench.effects.support import restrict_to_support
 from cobench.effects.sample import take_sample
+from cobench.effects.support import restrict_to_support
 from cobench.errors import NotEstimableError
 
 SEEDS, IMPUTATIONS, ITERATIONS, DRAWS = 500, 8, 5, 499
@@ -186,7 +186,13 @@ def _presence(edge: bool, seed: int) -> dict[str, Callable[[], dict]]:
 def _doses(seed: int) -> dict[str, Callable[[], dict]]:
     frame = draw_doses(seed)
     of = partial(
-        fit_dose, frame, "score", covariates=["lagged"], fixed_effects=["school"], cluster="school", n_draws=DRAWS
+        fit_dose,
+        frame,
+        "score",
+        covariates=["lagged"],
+        fixed_effects=["school"],
+        cluster="school",
+        n_draws=DRAWS,
     )
     return {
         "bins_point": lambda: _point(of("visits"), frame),
@@ -234,9 +240,7 @@ def _point(fit: DoseFit, frame: pd.DataFrame, at: float = 2.0) -> dict:
     }  # fmt: skip
 
 
-def _band(
-    fit: DoseFit, frame: pd.DataFrame, name: str, effect: Callable[[np.ndarray], np.ndarray]
-) -> dict:
+def _band(fit: DoseFit, frame: pd.DataFrame, name: str, effect: Callable[[np.ndarray], np.ndarray]) -> dict:
     """Whether the whole band holds the curve; the truth of a step is the mean over its students."""
     curve = fit.curve
     dose = frame[name].to_numpy()
@@ -328,7 +332,9 @@ def headline(summary: pd.DataFrame, seconds: float) -> dict:
     """The figures to watch."""
     held = summary[summary["broken"] == ""]
     exact = held[[pair not in CONSERVATIVE for pair in zip(held["setting"], held["estimator"], strict=True)]]
-    off = [row for row in held.itertuples() if is_outside(row.setting, row.estimator, row.broken, row.coverage)]
+    off = [
+        row for row in held.itertuples() if is_outside(row.setting, row.estimator, row.broken, row.coverage)
+    ]
     imputed = held[held["estimator"].str.startswith("mi_")]
     return {
         "districts": int(summary["n"].max()), "pairs_held": len(held), "pairs_outside_93_97": len(off),

@@ -13,7 +13,16 @@ from cobench.effects.imputation import reasons_of
 from cobench.effects.reasons import not_estimable
 from cobench.effects.sample import as_level, levels_of, require_columns, select_rows
 
-ARMS = ["arm", "n_assigned", "n_kept", "n_lost", "percent_lost", "n_groups", "n_groups_lost", "percent_groups_lost"]
+ARMS = [
+    "arm",
+    "n_assigned",
+    "n_kept",
+    "n_lost",
+    "percent_lost",
+    "n_groups",
+    "n_groups_lost",
+    "percent_groups_lost",
+]
 VERDICTS = [
     "contrast", "reference", "overall", "differential", "cautious_limit", "optimistic_limit", "cautious", "optimistic",
 ]  # fmt: skip
@@ -118,7 +127,12 @@ def sample_flow(
     steps = []
     groups = [*within, *filter(None, [cluster])]
     keep, flow = select_rows(
-        frame, outcome=outcome, treatment=treatment, levels=[base, *levels], covariates=covariates, groups=groups
+        frame,
+        outcome=outcome,
+        treatment=treatment,
+        levels=[base, *levels],
+        covariates=covariates,
+        groups=groups,
     )
     why = reasons_of(frame, [outcome, treatment, *covariates], reasons)
     arm = as_level(frame[treatment]).fillna("")

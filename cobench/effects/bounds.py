@@ -131,7 +131,12 @@ def _rows_of(
     except NotEstimableError as error:
         return [
             row_without_answer(
-                error, treatment=treatment, level=contrast, outcome=outcome, estimand=side, method="lee_bounds"
+                error,
+                treatment=treatment,
+                level=contrast,
+                outcome=outcome,
+                estimand=side,
+                method="lee_bounds",
             )
             for side in (LOWER, UPPER)
         ]
@@ -207,7 +212,13 @@ def as_labels(rows: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
 
 
 def _check(
-    y: np.ndarray, d: np.ndarray, present: np.ndarray, treatment: str, contrast: str, reference: str, outcome: str
+    y: np.ndarray,
+    d: np.ndarray,
+    present: np.ndarray,
+    treatment: str,
+    contrast: str,
+    reference: str,
+    outcome: str,
 ) -> None:
     if len(y) == 0 or not present.any():
         raise not_estimable("no_rows", treatment=treatment, outcome=outcome)

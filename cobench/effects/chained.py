@@ -80,7 +80,9 @@ def run_chains(
     plan: Plan, n_chains: int, n_iterations: int, seed: int
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Imputed values (m, missing) by variable, and the trace (2, iterations, m) of their means and SDs."""
-    width = 2 + sum(each.n_columns for each in plan.variables) * (1 + len(plan.places)) + 2 * len(plan.products)
+    width = (
+        2 + sum(each.n_columns for each in plan.variables) * (1 + len(plan.places)) + 2 * len(plan.products)
+    )
     block = max(1, MOST_NUMBERS // max(1, width * len(plan.variables[0].numbers)))
     parts = [
         _Rounds(plan, range(first, min(first + block, n_chains)), seed).run(n_iterations)
@@ -114,7 +116,10 @@ class _Rounds:
                 drawn = self._impute(target)
                 self.values[name][:, target.variable.missing] = drawn
                 trace[name][:, iteration] = drawn.mean(axis=1), drawn.std(axis=1)
-        found = {each.variable.name: self.values[each.variable.name][:, each.variable.missing] for each in self.targets}
+        found = {
+            each.variable.name: self.values[each.variable.name][:, each.variable.missing]
+            for each in self.targets
+        }
         return found, trace
 
     def _start(self, variable: Variable) -> np.ndarray:

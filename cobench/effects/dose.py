@@ -396,9 +396,7 @@ def _kinds_equal(model: _Model, shapes: Sequence[Shape], groups: np.ndarray | No
     label = "kinds_equal"
     if not common:
         return (label, "all kinds", *[np.nan] * 4)
-    pairs = [
-        (each.name, (each.basis(np.array(common[:1])) - each.basis(np.zeros(1)))[0]) for each in shapes
-    ]
+    pairs = [(each.name, (each.basis(np.array(common[:1])) - each.basis(np.zeros(1)))[0]) for each in shapes]
     whole = model.directions(pairs)
     try:
         own = joint_test(model.lean, whole[:, 1:] - whole[:, :1], groups)

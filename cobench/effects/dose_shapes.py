@@ -203,7 +203,9 @@ def _knots(knots: Sequence[float] | int | None, some: np.ndarray, highest: float
         return tuple(places.tolist())
     wanted = KNOTS if knots is None else knots
     if wanted not in QUANTILES:
-        raise ParameterError(en="dose: 3 to 7 knots, or their places", zh="dose：节点数为 3 至 7，或给出其位置")
+        raise ParameterError(
+            en="dose: 3 to 7 knots, or their places", zh="dose：节点数为 3 至 7，或给出其位置"
+        )
     for number in range(wanted, 2, -1):
         places = np.unique(np.quantile(some, QUANTILES[number]))
         if len(places) == number:

@@ -56,7 +56,12 @@ def absorbed(fit: OlsFit, cluster: np.ndarray | None) -> OlsFit:
         return fit
     n, k = fit.centred.shape
     return replace(
-        fit, z=fit.centred, root=np.zeros(n), cell=np.zeros(n, dtype=int), mass=np.ones(1), means=np.zeros((1, k))
+        fit,
+        z=fit.centred,
+        root=np.zeros(n),
+        cell=np.zeros(n, dtype=int),
+        mass=np.ones(1),
+        means=np.zeros((1, k)),
     )
 
 

@@ -101,7 +101,9 @@ def rubin(estimates: np.ndarray, std_errors: np.ndarray, df_complete: float = np
     extra = (1 + 1 / m) * between
     total = within + extra
     share = extra / total
-    observed = np.inf if np.isinf(df_complete) else (df_complete + 1) / (df_complete + 3) * df_complete * (1 - share)
+    observed = (
+        np.inf if np.isinf(df_complete) else (df_complete + 1) / (df_complete + 3) * df_complete * (1 - share)
+    )
     old = (m - 1) / share**2 if share > 0 else np.inf
     df = 1 / (1 / old + 1 / observed) if min(old, observed) < np.inf else np.inf
     increase = extra / within
@@ -113,14 +115,22 @@ def rubin(estimates: np.ndarray, std_errors: np.ndarray, df_complete: float = np
 
 
 def pool(
-    frames: Imputed | Iterable[pd.DataFrame], estimator: Estimator, *, role: str | None = None, least: float = 1.0
+    frames: Imputed | Iterable[pd.DataFrame],
+    estimator: Estimator,
+    *,
+    role: str | None = None,
+    least: float = 1.0,
 ) -> pd.DataFrame:
     """Frame of estimates of ``estimator`` over completed data sets; see :func:`pooled_fit`."""
     return pooled_fit(frames, estimator, role=role, least=least).estimates
 
 
 def pooled_fit(
-    frames: Imputed | Iterable[pd.DataFrame], estimator: Estimator, *, role: str | None = None, least: float = 1.0
+    frames: Imputed | Iterable[pd.DataFrame],
+    estimator: Estimator,
+    *,
+    role: str | None = None,
+    least: float = 1.0,
 ) -> Pooled:
     """Pool every row that ``estimator`` returns.
 
@@ -150,7 +160,8 @@ def pooled_fit(
     """
     if not 0 < least <= 1:
         raise ParameterError(
-            en=f"pool: least = {least!r} must be above 0 and at most 1", zh=f"pool：least = {least!r} 必须大于 0 且不超过 1"
+            en=f"pool: least = {least!r} must be above 0 and at most 1",
+            zh=f"pool：least = {least!r} 必须大于 0 且不超过 1",
         )
     answers = [_checked(estimator(each)) for each in frames]
     if len(answers) < 2:
@@ -190,13 +201,18 @@ def _pooled_row(rows: pd.DataFrame, least: float) -> tuple[dict, Rubin | None]:
     first, m = rows.iloc[0], len(rows)
     answered = rows[rows["status"] == "ok"]
     population = max(rows["population"], key=len)
-    row = {name: first[name] for name in QUESTION} | {"role": first["role"], "conf_level": first["conf_level"]}
+    row = {name: first[name] for name in QUESTION} | {
+        "role": first["role"],
+        "conf_level": first["conf_level"],
+    }
     row["population"] = _named(population, "imputed")
     if len(answered) < max(2, least * m):
         refused = rows[rows["status"] != "ok"]
         why = refused["reason"].mode().iloc[0]
         text = why if refused["reason"].nunique() == 1 and answered.empty else None
-        return _unanswered(row, text or not_estimable("some_imputations", method=first["method"], why=why).en), None
+        return _unanswered(
+            row, text or not_estimable("some_imputations", method=first["method"], why=why).en
+        ), None
     for what in ("estimand", "se_type"):
         if answered[what].nunique() > 1:
             return _unanswered(row, not_estimable("imputations_differ", what=what).en), None
@@ -211,7 +227,9 @@ def _pooled_row(rows: pd.DataFrame, least: float) -> tuple[dict, Rubin | None]:
     shown = answered.iloc[0]
     count = f"{len(answered)}" if len(answered) == m else f"{len(answered)} of {m}"
     kind = shown["se_type"] or "given error"
-    medians = {name: _median(answered[name]) for name in ("n_obs", "n_treated", "n_clusters", "n_treated_clusters")}
+    medians = {
+        name: _median(answered[name]) for name in ("n_obs", "n_treated", "n_clusters", "n_treated_clusters")
+    }
     return row | medians | {
         "estimand": shown["estimand"], "estimate": fit.estimate, "std_error": fit.std_error,
         "df": fit.df if np.isfinite(fit.df) else np.nan, "effect_size": answered["effect_size"].mean(),
@@ -236,7 +254,8 @@ def _by_student(rows: pd.DataFrame) -> bool:
     df = rows["df"].astype("float64").fillna(np.inf)
     half = stats.t.ppf(0.5 + numbers["conf_level"] / 2, df) * numbers["std_error"]
     far = np.maximum(
-        (numbers["conf_high"] - numbers["estimate"] - half).abs(), (numbers["estimate"] - numbers["conf_low"] - half).abs()
+        (numbers["conf_high"] - numbers["estimate"] - half).abs(),
+        (numbers["estimate"] - numbers["conf_low"] - half).abs(),
     )
     return bool((far <= 1e-6 * half).all())
 
@@ -312,7 +331,9 @@ def sensitivity_to_absence(
     estimates = as_estimates(pd.concat(parts, ignore_index=True))
     curve = _curve(estimates)
     points = [_tipping(own) for _, own in curve.groupby("contrast", sort=False)]
-    return AbsenceSensitivity(estimates, curve, pd.DataFrame(points, columns=["contrast", "delta", "lost"]), spread)
+    return AbsenceSensitivity(
+        estimates, curve, pd.DataFrame(points, columns=["contrast", "delta", "lost"]), spread
+    )
 
 
 def _curve(estimates: pd.DataFrame) -> pd.DataFrame:

@@ -199,9 +199,7 @@ def _intercepts(model: Model, without: int) -> np.ndarray | float:
     return found
 
 
-def _predictor(
-    model: Model, x: np.ndarray, slopes: np.ndarray, places: Sequence[np.ndarray]
-) -> np.ndarray:
+def _predictor(model: Model, x: np.ndarray, slopes: np.ndarray, places: Sequence[np.ndarray]) -> np.ndarray:
     found = np.matmul(x, slopes[:, :, None])[:, :, 0]
     for level, codes in enumerate(places):
         found = found + model.intercepts[level][:, codes]

@@ -88,7 +88,12 @@ def test_an_arm_without_anybody_is_a_reason():
 def test_the_flow_leads_to_the_rows_that_estimators_analyse():
     flow = sample_flow(FRAME, "score", "arm", ["lagged"], cluster="school", reasons=REASONS)
     keep, steps = select_rows(
-        FRAME, outcome="score", treatment="arm", levels=["none", "visited"], covariates=["lagged"], groups=["school"]
+        FRAME,
+        outcome="score",
+        treatment="arm",
+        levels=["none", "visited"],
+        covariates=["lagged"],
+        groups=["school"],
     )
     assert flow.loc[flow["step"] == "analysed", "n"].sum() == keep.sum()
     dropped = flow.groupby("step")["dropped"].sum()

@@ -109,7 +109,9 @@ def test_without_absence_both_bounds_are_the_difference_and_the_interval_is_the_
     assert rows["estimate"].tolist() == pytest.approx([plain["estimate"]] * 2, rel=1e-12)
     # Welch's variances divide by n - 1 and use t.
     assert rows["std_error"].tolist() == pytest.approx([plain["std_error"]] * 2, rel=2e-3)
-    assert rows["conf_low"].iloc[0] == pytest.approx(plain["estimate"] - 1.959964 * rows["std_error"].iloc[0], rel=1e-6)
+    assert rows["conf_low"].iloc[0] == pytest.approx(
+        plain["estimate"] - 1.959964 * rows["std_error"].iloc[0], rel=1e-6
+    )
 
 
 def test_far_bounds_need_one_sided_limits_only():
@@ -153,7 +155,9 @@ def test_row_order_does_not_matter():
 
 def test_rows_say_whom_they_are_about():
     rows = lee_bounds(TRIAL, "y", "d", cluster="g")
-    assert rows["estimand"].tolist() == ["lower_bound", "upper_bound"] and (rows["method"] == "lee_bounds").all()
+    assert (
+        rows["estimand"].tolist() == ["lower_bound", "upper_bound"] and (rows["method"] == "lee_bounds").all()
+    )
     assert set(rows["population"]) == {"all:always_present"} and set(rows["evidence"]) == {"descriptive"}
     assert rows["n_obs"].iloc[0] == TRIAL["y"].notna().sum() and rows["df"].iloc[0] == 39
 

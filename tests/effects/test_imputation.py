@@ -60,7 +60,13 @@ def test_completed_frames_hold_no_gaps_and_leave_known_values_alone(imputed):
 
 def test_kinds_follow_from_the_values_and_imputed_ones_are_of_their_kind(imputed):
     kinds = imputed.diagnostics.set_index("column")["kind"].to_dict()
-    assert kinds == {"y": "numeric", "x": "numeric", "flag": "binary", "band": "categorical", "steps": "scale"}
+    assert kinds == {
+        "y": "numeric",
+        "x": "numeric",
+        "flag": "binary",
+        "band": "categorical",
+        "steps": "scale",
+    }
     for frame in imputed:
         assert set(frame["flag"]) == {0, 1} and set(frame["band"]) == {"low", "middle", "high"}
         assert set(frame["steps"]) <= set(KNOWN["steps"].dropna())
@@ -72,7 +78,11 @@ def test_flags_and_ordered_categories_keep_their_type():
     found = impute(frame, ["band", "flag", "y"], cluster="school", n_imputations=2, n_iterations=2)
     completed = found.completed(1)
     assert completed["band"].dtype == order and completed["flag"].dtype == bool
-    assert found.diagnostics.set_index("column")["kind"].to_dict() == {"band": "scale", "flag": "binary", "y": "numeric"}
+    assert found.diagnostics.set_index("column")["kind"].to_dict() == {
+        "band": "scale",
+        "flag": "binary",
+        "y": "numeric",
+    }
 
 
 def test_neither_row_order_nor_pseudonyms_matter(imputed):
@@ -112,7 +122,9 @@ def test_exempt_students_are_never_imputed_and_leave_counted():
 
 
 def test_an_exempt_mark_on_a_known_value_changes_nothing():
-    mark = pd.DataFrame({"student": KNOWN.loc[KNOWN["y"].notna(), "student"], "column": "y", "reason": "exempt"})
+    mark = pd.DataFrame(
+        {"student": KNOWN.loc[KNOWN["y"].notna(), "student"], "column": "y", "reason": "exempt"}
+    )
     found = impute(KNOWN, ["y", "x"], cluster="school", reasons=mark, n_imputations=2, n_iterations=1)
     assert len(found.frame) == len(KNOWN)
 
@@ -144,7 +156,9 @@ def test_a_school_value_that_some_of_its_students_lack_is_taken_from_the_others(
 
 
 def test_bounds_hold():
-    found = impute(KNOWN, ["y", "x"], cluster="school", bounds={"y": (-1.0, 1.0)}, n_imputations=3, n_iterations=2)
+    found = impute(
+        KNOWN, ["y", "x"], cluster="school", bounds={"y": (-1.0, 1.0)}, n_imputations=3, n_iterations=2
+    )
     assert found.values["y"].min() >= -1 and found.values["y"].max() <= 1
     assert found.values["x"].max() > 1
 
@@ -166,7 +180,9 @@ def test_imputing_the_outcome_alone_gives_back_the_complete_cases():
 def test_statsmodels_agrees_on_data_of_one_level():
     # Predictive mean matching there, a normal model here, both right for normal data; limits are the simulation
     # errors of both, three of them.
-    frame = with_gaps(students(spread=0.0, schools=30, seed=4), columns=["y", "x"])[["y", "x", "flag", "size"]]
+    frame = with_gaps(students(spread=0.0, schools=30, seed=4), columns=["y", "x"])[
+        ["y", "x", "flag", "size"]
+    ]
     found = impute(frame, ["y", "x"], given=["flag"], n_imputations=40, n_iterations=5)
     fit = pooled_fit(found, lambda each: effects.regress(each, "y", "flag", ["x"], se_type="classic"))
     np.random.seed(1)
@@ -282,7 +298,9 @@ def test_what_is_asked_wrongly_stops():
 
 def test_one_school_or_collinear_columns_still_give_numbers():
     frame = KNOWN.assign(school="S", twice=KNOWN["x"] * 2, same=1.0)
-    found = impute(frame, ["y", "x", "twice"], given=["same"], cluster="school", n_imputations=2, n_iterations=2)
+    found = impute(
+        frame, ["y", "x", "twice"], given=["same"], cluster="school", n_imputations=2, n_iterations=2
+    )
     assert np.isfinite(found.values["y"]).all() and np.isfinite(found.values["twice"]).all()
 
 

@@ -26,7 +26,9 @@ def district(seed=3, schools=14, size=20):
     lagged = level + draw.normal(0, 1, n)
     visit = (draw.random(n) < 1 / (1 + np.exp(0.5 + 0.5 * lagged))).astype(float)
     score = 0.5 * lagged + level + 0.3 * visit + draw.normal(0, 0.6, n)
-    frame = pd.DataFrame({"school": [f"S{s:02d}" for s in school], "lagged": lagged, "visit": visit, "score": score})
+    frame = pd.DataFrame(
+        {"school": [f"S{s:02d}" for s in school], "lagged": lagged, "visit": visit, "score": score}
+    )
     frame["student"] = [f"p{i}" for i in draw.permutation(n)]
     absent = draw.random(n) < 0.3
     return frame.assign(score=frame["score"].mask(absent), lagged=frame["lagged"].mask(draw.random(n) < 0.1))
@@ -34,13 +36,20 @@ def district(seed=3, schools=14, size=20):
 
 FRAME = district()
 REGRESS = partial(
-    effects.regress, outcome="score", treatment="visit", covariates=["lagged"], fixed_effects=["school"], cluster="school"
+    effects.regress,
+    outcome="score",
+    treatment="visit",
+    covariates=["lagged"],
+    fixed_effects=["school"],
+    cluster="school",
 )
 
 
 @pytest.fixture(scope="module")
 def imputed():
-    return impute(FRAME, ["score", "lagged"], given=["visit"], cluster="school", n_imputations=6, n_iterations=4)
+    return impute(
+        FRAME, ["score", "lagged"], given=["visit"], cluster="school", n_imputations=6, n_iterations=4
+    )
 
 
 def test_rubin_and_barnard_rubin_by_hand():
@@ -72,7 +81,9 @@ def test_statsmodels_pools_the_same_completed_data_to_the_same_error(imputed):
     mice.exog_names, mice.endog_names = ["Intercept", "visit", "lagged"], "score"
     mice.results_list = [sm.OLS.from_formula("score ~ visit + lagged", each).fit() for each in imputed]
     theirs = mice.combine()
-    ours = pool(imputed, lambda each: effects.regress(each, "score", "visit", ["lagged"], se_type="classic")).iloc[0]
+    ours = pool(
+        imputed, lambda each: effects.regress(each, "score", "visit", ["lagged"], se_type="classic")
+    ).iloc[0]
     place = mice.exog_names.index("visit")
     assert ours["estimate"] == pytest.approx(theirs.params[place], rel=1e-9)
     assert ours["std_error"] == pytest.approx(theirs.bse[place], rel=1e-9)
@@ -150,7 +161,9 @@ def test_folds_are_the_same_in_all_completed_data_sets(imputed):
             each, outcome="score", treatment="visit", level="1", reference="0", covariates=["lagged"], within=["school"],
             cluster="school",
         )  # fmt: skip
-        fit = fit_aipw(y=sample.y, d=sample.d, x=sample.covariates.x, cell=sample.cell, cluster=sample.cluster)
+        fit = fit_aipw(
+            y=sample.y, d=sample.d, x=sample.covariates.x, cell=sample.cell, cluster=sample.cluster
+        )
         found.append(pd.DataFrame(fit.folds).groupby(sample.cluster).agg(["min", "max"]).to_numpy())
     assert all(np.array_equal(each, found[0]) for each in found[1:])
     assert len(np.unique(found[0])) > 2
@@ -166,9 +179,7 @@ def test_complete_cases_stand_beside_imputed_ones(imputed):
 
 
 def test_a_shift_of_absent_students_moves_the_estimate_in_a_straight_line(imputed):
-    found = sensitivity_to_absence(
-        imputed, REGRESS, "score", [-1.0, 0.0, 1.0], treatment="visit", levels=[1]
-    )
+    found = sensitivity_to_absence(imputed, REGRESS, "score", [-1.0, 0.0, 1.0], treatment="visit", levels=[1])
     low, middle, high = found.estimates["estimate"]
     assert found.estimates["at"].tolist() == [-1.0, 0.0, 1.0] and found.estimates["estimate_id"].is_unique
     # Least squares is linear in the outcome.
@@ -208,5 +219,7 @@ def test_a_shift_needs_an_imputed_number(imputed):
 
 def test_a_frame_of_ones_own_is_checked():
     rows = [as_estimates([{"estimate": 1.0, "std_error": 0.1, "method": "regress", "estimand": "ATE", "evidence": "descriptive"}])] * 2  # fmt: skip
-    found = pool([0, 1], lambda place: rows[place][["estimate", "std_error", "method", "estimand", "evidence"]])
+    found = pool(
+        [0, 1], lambda place: rows[place][["estimate", "std_error", "method", "estimand", "evidence"]]
+    )
     assert found["estimate"].tolist() == [1.0] and found["df"].isna().all()
