@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from bench_truth import truths
 from operating_table import BEGIN, END
+from scipy import stats
 from simulated_answers import (
     ABSENCE,
     draw_absence,
@@ -32,11 +33,14 @@ from simulated_districts import COVARIATES
 from threadpoolctl import threadpool_limits
 
 from cobench import effects
+from cobench.effects.adjust import Errors, fit_regress
+from cobench.effects.aipw import answer_aipw
+from cobench.effects.answers import Answer, row_of
 from cobench.effects.bounds import lee_bounds
 from cobench.effects.dose import DoseFit, fit_dose
 from cobench.effects.imputation import Imputed, impute
 from cobench.effects.pooling import pool
-from cobench.effects.sample import take_sample
+from cobench.effects.sample import Sample, take_sample
 from cobench.effects.support import restrict_to_support
 from cobench.errors import NotEstimableError
 
@@ -55,7 +59,7 @@ OF_ABSENCE = [
 ]  # fmt: skip
 TRIED = {
     "mcar": OF_ABSENCE[:2],
-    "mar": [each for each in OF_ABSENCE if not each.startswith("single")],
+    "mar": OF_ABSENCE[:2],
     "mar_school": OF_ABSENCE,
     "mar_few": OF_ABSENCE[:2],
     "mnar": OF_ABSENCE[:2],
@@ -89,8 +93,13 @@ NAMES = {
     "terms_no_students": "`dose_response`, term effects only: 2 visits",
 }
 BROKEN = {
-    **{(name, f"complete_{each}"): "absence" for name in ("mar", "mar_school", "mar_few") for each in ("regress", "aipw")},
-    **{(name, f"single_level_{each}"): "level" for name in ("mar_school",) for each in ("regress", "aipw")},
+    **{
+        (name, each): "absence"
+        for name in ("mar", "mar_school", "mar_few")
+        for each in TRIED[name]
+        if each.startswith("complete")
+    },
+    **{("mar_school", each): "level" for each in OF_ABSENCE if each.startswith("single")},
     **{("mnar", each): "itself" for each in TRIED["mnar"]},
     **{(name, "difference"): "presence" for name in ("lee", "lee_edge")},
     ("dose", "line_point"): "form",
@@ -142,20 +151,41 @@ def _absence(name: str, seed: int) -> dict[str, Callable[[], dict]]:
             )  # fmt: skip
         return done[two_level]
 
-    def regress(frame: pd.DataFrame) -> pd.DataFrame:
-        return effects.regress(frame, "score", "visit", COVARIATES, ["school"], "school")
-
-    def aipw(frame: pd.DataFrame) -> pd.DataFrame:
-        return effects.aipw(frame, "score", "visit", COVARIATES, cluster="school", n_repeats=1)
-
     tried = {}
-    for label, estimator in (("regress", regress), ("aipw", aipw)):
+    for label, estimator in (("regress", _regress), ("aipw", _aipw)):
         tried[f"complete_{label}"] = lambda e=estimator, t=truth[label]: _row(e(known), t)
         for two_level, start in ((True, "mi"), (False, "single_level")):
             tried[f"{start}_{label}"] = lambda e=estimator, t=truth[label], two=two_level: _row(
                 pool(imputed(two), e), t
             )
     return tried
+
+
+def _regress(frame: pd.DataFrame) -> pd.DataFrame:
+    sample = _sample(frame)
+    return _estimates(fit_regress(sample, Errors(), "variance_weighted"), "regress")
+
+
+def _aipw(frame: pd.DataFrame) -> pd.DataFrame:
+    return _estimates(answer_aipw(_sample(frame), "ATT", n_repeats=1), "aipw")
+
+
+def _sample(frame: pd.DataFrame) -> Sample:
+    return take_sample(
+        frame, outcome="score", treatment="visit", level="1", reference="0", covariates=COVARIATES, within=["school"],
+        cluster="school",
+    )  # fmt: skip
+
+
+def _estimates(answer: Answer, method: str) -> pd.DataFrame:
+    """What ``effects.regress`` and ``effects.aipw`` return, without the checks that take most of their time."""
+    half = stats.t.ppf(0.975, answer.precision.df) * answer.precision.std_error
+    row = row_of(answer, method) | {
+        "conf_low": answer.estimate - half, "conf_high": answer.estimate + half, "conf_level": 0.95,
+        "population": "all", "role": "exploratory", "evidence": "adjusted_association",
+    }  # fmt: skip
+    texts = dict.fromkeys(("study", "term", "subgroup", "spec_id"), "")
+    return pd.DataFrame([texts | row]).reindex(columns=list(effects.COLUMNS))
 
 
 def _truth_of(whole: pd.DataFrame, estimator: str) -> float:

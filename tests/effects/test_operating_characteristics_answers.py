@@ -1,7 +1,7 @@
 """A fast slice of ``make bench ONLY=answers``: imputation, Lee's bounds and dose curves on simulated districts.
 
-Seeds are fixed, so nothing depends on luck. Limits are what so few districts can show: of 60 intervals that cover 95 %,
-fewer than 88 % hold the truth in 1 % of such tests.
+Seeds are fixed, so nothing depends on luck. Limits are what so few districts can show: of 40 intervals that cover 95 %,
+fewer than 85 % hold the truth in 1 % of such tests, of 8 fewer than 70 %.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import sys
 import pandas as pd
 import pytest
 from district import ROOT
+from threadpoolctl import threadpool_limits
 
 SLICE = [
-    ("mar_school", 14, ["complete_regress", "mi_regress"]),
-    ("lee_edge", 60, ["lee", "difference"]),
-    ("dose", 30, ["bins_point", "bins_no_schools"]),
-    ("dose_terms", 20, ["terms_point", "terms_no_students"]),
+    ("mar_school", 8, ["complete_regress", "mi_regress"]),
+    ("lee_edge", 40, ["lee", "difference"]),
+    ("dose", 20, ["bins_point", "bins_no_schools"]),
+    ("dose_terms", 12, ["terms_point", "terms_no_students"]),
 ]
 
 
@@ -32,22 +33,23 @@ def bench():
 
 @pytest.fixture(scope="module")
 def table(bench):
-    rows = [
-        row
-        for setting, districts, estimators in SLICE
-        for seed in range(1, districts + 1)
-        for row in bench.one_district(setting, seed, estimators)
-    ]
+    with threadpool_limits(1):
+        rows = [
+            row
+            for setting, districts, estimators in SLICE
+            for seed in range(1, districts + 1)
+            for row in bench.one_district(setting, seed, estimators)
+        ]
     return bench.summarise(pd.DataFrame(rows, columns=bench.ROWS)).set_index(["setting", "estimator"])
 
 
 @pytest.mark.parametrize(
     "setting, estimator, least",
     [
-        ("mar_school", "mi_regress", 0.85),
-        ("lee_edge", "lee", 0.88),
-        ("dose", "bins_point", 0.86),
-        ("dose_terms", "terms_point", 0.84),
+        ("mar_school", "mi_regress", 0.7),
+        ("lee_edge", "lee", 0.85),
+        ("dose", "bins_point", 0.8),
+        ("dose_terms", "terms_point", 0.75),
     ],
 )
 def test_intervals_hold_the_truth_where_the_assumptions_do(bench, table, setting, estimator, least):
@@ -70,7 +72,7 @@ def test_intervals_hold_the_truth_where_the_assumptions_do(bench, table, setting
 def test_what_cannot_survive_a_world_does_not(bench, table, setting, estimator):
     row = table.loc[(setting, estimator)]
     assert bench.BROKEN[setting, estimator]
-    assert abs(row["bias"]) > 4 * row["bias_mc"]
+    assert abs(row["bias"]) > 3 * row["bias_mc"]
 
 
 def test_every_pair_that_is_tried_is_declared_and_named(bench):
