@@ -319,3 +319,23 @@ def test_classes_within_schools_both_keep_their_level():
         return float(np.sqrt(np.mean((means - truth) ** 2)))
 
     assert error(["school", "group"]) < 0.8 * error("school")
+
+
+def test_few_students_carry_the_doubt_of_the_coefficients():
+    # With 16 known outcomes and five predictors the variance of imputed means is far above that of residuals alone:
+    # complete-case theory gives the error of the coefficient, as above.
+    draw = np.random.default_rng(12)
+    frame = pd.DataFrame(draw.normal(size=(40, 5)), columns=list("abcde"))
+    y = frame.sum(axis=1) * 0.3 + draw.normal(size=40)
+    frame = frame.assign(y=y.where(np.arange(40) < 16), z=(frame["a"] > 0).astype(int))
+    found = impute(frame, ["y"], given=[*"abcde", "z"], n_imputations=80, n_iterations=1)
+    middles = np.array([each["y"].iloc[found.rows["y"]].mean() for each in found])
+    x = np.column_stack([np.ones(40), frame[[*"abcde", "z"]]])
+    known, lost = x[:16], x[16:]
+    fit = np.linalg.lstsq(known, frame["y"].iloc[:16], rcond=None)[0]
+    sigma2 = np.sum((frame["y"].iloc[:16] - known @ fit) ** 2) / (16 - 7)
+    point = lost.mean(axis=0)
+    doubt = sigma2 * point @ np.linalg.inv(known.T @ known) @ point
+    noise = sigma2 / 24
+    assert doubt > noise
+    assert 0.5 * (doubt + noise) < middles.var() < 2.5 * (doubt + noise)
