@@ -41,12 +41,12 @@ VOCABULARY = {
     ),
     "method": (
         "difference", "regress", "ipw", "entropy_balance", "matching", "aipw", "did", "multilevel", "dose", "iv",
-        "mediation", "value_added", "student_fixed_effects",
+        "mediation", "value_added", "student_fixed_effects", "lee_bounds",
     ),
     "estimand": (
         "ATT", "ATE", "ATO", "variance_weighted", "mean_difference", "between_clusters", "group_time",
         "simple", "dynamic", "group", "calendar", "carry_over",
-        "dose_response", "LATE", "indirect", "direct",
+        "dose_response", "lower_bound", "upper_bound", "LATE", "indirect", "direct",
     ),
 }  # fmt: skip
 DEFAULTS = {"role": "exploratory", "status": "ok", "conf_level": 0.95}

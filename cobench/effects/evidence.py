@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cobench.effects.checks import Check
@@ -10,6 +10,7 @@ from cobench.effects.design import Assignment
 
 OVER_TERMS = ("did", "student_fixed_effects")
 OVER_TERMS_CHECKS = ("lagged_outcome", "pre_trend", "carry_over", "strict_exogeneity")
+LADDER = ("not_estimable", "descriptive", "adjusted_association", "quasi_experimental", "randomised")
 WEIGHTED = ("aipw", "ipw", "entropy_balance", "matching")
 WHY = {
     "randomised": (
@@ -128,7 +129,7 @@ def evidence_of(
         return _evidence("adjusted_association", "ceiling" if assignment else "adjusted")
     if method == "iv" and assignment is not None and "assignment" not in failed:
         return _evidence("quasi_experimental", "instrument")
-    is_adjusted = method in ("regress", "iv") and adjusted
+    is_adjusted = method in ("regress", "iv", "dose") and adjusted
     fallback = "adjusted_association" if is_adjusted else "descriptive"
     if assignment is not None:
         for name in ("assignment", "attrition"):
@@ -149,6 +150,11 @@ def _over_terms(checks: Sequence[Check], failed: set[str], assumption: str) -> E
     if assumption.strip() and tested:
         return _evidence("quasi_experimental", "trends")
     return _evidence("adjusted_association", "trends_unstated")
+
+
+def weakest(evidence: Iterable[str]) -> str:
+    """The lowest of several grades of evidence."""
+    return min(evidence, key=LADDER.index)
 
 
 def _evidence(evidence: str, why: str) -> Evidence:

@@ -200,34 +200,57 @@ def cluster_scores(fit: OlsFit, place: int, cluster: np.ndarray) -> tuple[np.nda
     df : float
         ``tr(P)^2 / tr(P P)``, ``P`` the covariance of the scores under an identity working model.
     """
-    scores, p = _adjusted_scores(fit, place, cluster, ROOT)
-    return scores, float(np.trace(p) ** 2 / np.sum(p * p))
+    found = adjusted_scores(fit, np.eye(len(fit.kept))[:, [place]], cluster)
+    p = found.covariance(0, 0)
+    return found.scores[0], float(np.trace(p) ** 2 / np.sum(p * p))
 
 
-def _adjusted_scores(
-    fit: OlsFit, place: int, cluster: np.ndarray, power: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Scores (G,) adjusted by ``(I - H_gg)^-power``, and their covariance under an identity working model (G, G).
+@dataclass(frozen=True)
+class AdjustedScores:
+    """Adjusted contributions of G clusters to q linear combinations of coefficients.
 
-    ``P_gh = delta_gh a_g'a_g - w_g'M w_h``.
+    ``scores`` is (q, G). With ``a_gs`` the weights of the rows of cluster g in combination s, ``lengths`` (q, q, G)
+    holds ``a_gs'a_gt``; ``of_cells`` (q, G, C) and ``inner`` (q, G, k) hold ``X_g'a_gs`` so that ``M`` is diagonal.
     """
+
+    fit: OlsFit
+    scores: np.ndarray
+    lengths: np.ndarray
+    of_cells: np.ndarray
+    inner: np.ndarray
+
+    def covariance(self, first: int, second: int) -> np.ndarray:
+        """Covariance (G, G) of the contributions to two combinations under an identity working model.
+
+        ``P_gh = delta_gh a_g'a_g - w_g'M w_h``.
+        """
+        cells = (self.of_cells[first] / self.fit.mass) @ self.of_cells[second].T
+        columns = self.inner[first] @ self.fit.bread @ self.inner[second].T
+        return np.diag(self.lengths[first, second]) - cells - columns
+
+
+def adjusted_scores(
+    fit: OlsFit, directions: np.ndarray, cluster: np.ndarray, power: float = ROOT
+) -> AdjustedScores:
+    """Contributions adjusted by ``(I - H_gg)^-power`` to the combinations ``directions`` (k, q) of the coefficients."""
     rows = rows_by_cluster(cluster)
-    scores, lengths = np.zeros(len(rows)), np.zeros(len(rows))
-    of_cells = np.zeros((len(rows), len(fit.mass)))
-    of_columns = np.zeros((len(rows), fit.z.shape[1]))
+    q = directions.shape[1]
+    reach = fit.bread @ directions
+    scores, lengths = np.zeros((q, len(rows))), np.zeros((q, q, len(rows)))
+    of_cells = np.zeros((q, len(rows), len(fit.mass)))
+    of_columns = np.zeros((q, len(rows), fit.z.shape[1]))
     for g, index in enumerate(rows):
         cells, gram, moments = _cross_products(fit, index)
         root, inverse_root = _factor(gram)
         values, vectors = np.linalg.eigh(root.T @ _bread_of(fit, cells) @ root)
         adjust = (vectors * _adjustment(values, power)) @ vectors.T
-        contrast = np.concatenate([-fit.means[cells] @ fit.bread[:, place], fit.bread[:, place]])
+        contrast = np.concatenate([-fit.means[cells] @ reach, reach])
         alpha = adjust @ (root.T @ contrast)
-        scores[g] = alpha @ (inverse_root.T @ moments)
-        lengths[g] = alpha @ alpha
-        w = root @ alpha
-        of_cells[g, cells], of_columns[g] = w[: len(cells)], w[len(cells) :]
-    inner = of_columns - of_cells @ fit.means
-    return scores, np.diag(lengths) - (of_cells / fit.mass) @ of_cells.T - inner @ fit.bread @ inner.T
+        scores[:, g] = alpha.T @ (inverse_root.T @ moments)
+        lengths[:, :, g] = alpha.T @ alpha
+        w = (root @ alpha).T
+        of_cells[:, g, cells], of_columns[:, g] = w[:, : len(cells)], w[:, len(cells) :]
+    return AdjustedScores(fit, scores, lengths, of_cells, of_columns - of_cells @ fit.means)
 
 
 def _cross_products(fit: OlsFit, index: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -270,7 +293,7 @@ def _clustered(fit: OlsFit, place: int, reach: np.ndarray, cluster: np.ndarray, 
         scores, df = cluster_scores(fit, place, cluster)
         return Precision(float(np.sqrt(np.sum(scores**2))), df, se_type, scores)
     if se_type == "CR3":
-        scores, _ = _adjusted_scores(fit, place, cluster, INVERSE)
+        scores = adjusted_scores(fit, np.eye(len(fit.kept))[:, [place]], cluster, INVERSE).scores[0]
         factor = (len(scores) - 1) / len(scores)
     else:
         scores = np.bincount(dense_codes(cluster), weights=reach * fit.residuals)

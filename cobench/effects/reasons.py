@@ -168,6 +168,7 @@ REASONS: dict[str, Text] = {
         en="visits that may matter for ever leave no term after them to compare with; declare after how many terms "
         "an exposure no longer matters, or use did",
         zh="若干预的影响可能永远持续，其后便没有可比的学期；请声明几个学期后不再有影响，或改用 did",
+    ),
     "no_complete_rows": Text(
         en="no row has a measured {outcome}, a known group and all covariates",
         zh="没有一行数据同时具有已测量的 {outcome}、已知的分组和全部协变量",
@@ -195,6 +196,38 @@ REASONS: dict[str, Text] = {
     "perfect_correlation": Text(
         en="the random effects of {groups} are estimated to be perfectly correlated (a singular fit), and errors take that as known",
         zh="{groups} 的随机效应估计为完全相关（奇异拟合），标准误把它当作已知",
+    ),
+    "nothing_observed": Text(
+        en="column {column} has no value at all, so none can be imputed",
+        zh="列 {column} 没有任何取值，无法插补",
+    ),
+    "some_imputations": Text(
+        en="in some of the completed data sets {method} has no answer: {why}",
+        zh="在部分插补后的数据中，{method} 无法给出估计：{why}",
+    ),
+    "imputations_differ": Text(
+        en="the completed data sets don't answer the same question ({what})",
+        zh="各插补数据回答的不是同一个问题（{what}）",
+    ),
+    "no_t_interval": Text(
+        en="intervals of {se_type} don't follow from a standard error, so they can't be pooled; ask for another",
+        zh="{se_type} 的区间并非由标准误得出，无法合并；请改用其他标准误",
+    ),
+    "few_an_arm_of_a_cell": Text(
+        en="in some cell an arm has fewer than {least} students with a known outcome; use coarser cells",
+        zh="有的单元格内某一方结果已知的学生不足 {least} 人；请使用更粗的分组",
+    ),
+    "dose_negative": Text(
+        en="column {column} holds negative doses; mend them at the source",
+        zh="列 {column} 含有负的次数或时长；请在数据来源处修正",
+    ),
+    "dose_beyond_support": Text(
+        en="too few students had that much {treatment}: the curve would be extrapolated",
+        zh="达到该 {treatment} 量的学生过少，曲线只能靠外推",
+    ),
+    "dose_one_value": Text(
+        en="all students with some {treatment} had the same amount, so there is no curve to see",
+        zh="接受过 {treatment} 的学生次数或时长全部相同，看不出剂量关系",
     ),
     "numerical": Text(
         en="the computation did not converge for {method}",

@@ -33,6 +33,7 @@ STEPS = {
         "倾向得分过于极端，移出总体",
         "propensity too extreme, left out of the population",
     ),
+    "no_value_due": ("没有应有的值（如免修）：{column}", "no value is due (exempt): {column}"),
     "unmatched": ("卡尺范围内没有可匹配的学生", "no match within the calliper"),
     "not_matched_with": ("没有被匹配到，未用于比较", "unexposed students not matched with anyone"),
     "students_given": ("给定的学生（各学期合计）", "students given, over all terms"),
