@@ -124,7 +124,7 @@ def _independent(x: np.ndarray, d: np.ndarray) -> np.ndarray:
     centred = below - below.mean(axis=0)
     kept = independent_columns(centred, np.sqrt(np.einsum("ij,ij->j", below, below)))
     if len(kept) + 1 >= len(below):
-        raise not_estimable("few_controls", least=len(kept) + 2, reference="the covariates' values")
+        raise not_estimable("more_covariates_than_controls")
     x = x[:, kept]
     spread = x.std(axis=0)
     return (x - x.mean(axis=0)) / np.where(spread > 0, spread, 1.0)

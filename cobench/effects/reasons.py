@@ -152,6 +152,10 @@ REASONS: dict[str, Text] = {
         en="many students change their group of {cluster} between terms; declare one that survives re-classing",
         zh="许多学生在学期之间更换了 {cluster}；请声明在重新编班后仍保持不变的群组",
     ),
+    "more_covariates_than_controls": Text(
+        en="there are hardly more unexposed students than covariates, so their model can't be fitted",
+        zh="未接受者人数与协变量个数相近，无法拟合模型",
+    ),
     "not_absorbing": Text(
         en="some students were exposed to {treatment} and later not; declare exposure = reversible and carry_over",
         zh="有学生接受 {treatment} 后又不再接受；请声明 exposure = reversible 与 carry_over",

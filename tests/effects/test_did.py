@@ -383,6 +383,14 @@ def test_covariates_that_separate_the_sides_are_refused():
     assert "separate" in found["reason"].iloc[0]
 
 
+def test_more_covariates_than_controls_are_refused():
+    frame = staggered(22, schools=2, size=8, terms=2, never=0.3)
+    draw = np.random.default_rng(0)
+    many = frame.assign(**{f"c{i}": draw.normal(size=len(frame)) for i in range(12)})
+    found = fit(many, covariates=[f"c{i}" for i in range(12)]).estimates
+    assert set(found["status"]) == {"not_estimable"} and "covariates" in found["reason"].iloc[0]
+
+
 def test_a_level_of_several_is_compared_with_the_reference_alone():
     frame = staggered(20)
     started = frame.groupby("s")["d"].transform("max") == 1
