@@ -108,7 +108,6 @@ def one_district(setting: str, seed: int, estimators: Sequence[str] | None = Non
 
 def _of_fit(estimator: str, fit: object, world: object, effects: np.ndarray) -> tuple[float, ...]:
     """Estimate, error, truth and whether the interval holds it, of a variance or of the schools' effects."""
-    table = fit.variances.set_index(["group", "kind"])
     residual = 0.6 if world.terms > 1 else 0.8
     if estimator in ("sd_group", "sd_residual", "icc"):
         others = 0.6**2 if world.terms > 1 else 0.0
@@ -117,7 +116,7 @@ def _of_fit(estimator: str, fit: object, world: object, effects: np.ndarray) -> 
             "sd_residual": (("residual", "sd"), residual),
             "icc": (("school", "icc"), world.school_sd**2 / (world.school_sd**2 + others + residual**2)),
         }[estimator]
-        row = table.loc[key]
+        row = fit.variances.set_index(["group", "kind"]).loc[key]
         held = row["conf_low"] <= truth <= row["conf_high"] if np.isfinite(row["conf_high"]) else np.nan
         return row["estimate"], row["std_error"], truth, held
     own = fit.groups[fit.groups["group"] == "school"]

@@ -89,6 +89,8 @@ class System:
         ``Z2'Z2``.
     pairs : csr_matrix, (r r, L), or None
         For q = 1 and a dense rest: ``pairs @ d`` is ``Z2'Z1 diag(d) Z1'Z2`` row by row.
+    back_across : csr_matrix, (r, L q)
+        The transpose of ``across``.
     """
 
     terms: tuple[Term, ...]
@@ -105,6 +107,7 @@ class System:
     among: np.ndarray | sparse.csc_matrix
     rest_w: np.ndarray
     pairs: sparse.csr_matrix | None
+    back_across: sparse.csr_matrix
 
     @property
     def p(self) -> int:
@@ -150,10 +153,8 @@ class Factored:
     rss: float
     root: np.ndarray
     white_w: np.ndarray
-    white_across: sparse.csr_matrix
     rest_factor: Dense | Sparse | None
     rest_w: np.ndarray
-    rest_scale: sparse.csr_matrix | None
 
 
 class Dense:
@@ -207,7 +208,7 @@ def build_system(y: np.ndarray, design: np.ndarray, terms: Sequence[Term]) -> Sy
         terms=tuple(terms), first=first, n=len(y), x=x, y=left, upper=upper, start=np.linalg.solve(upper, flat),
         scale=scale, own=own, own_w=(z_one.T @ w).reshape(one.n_levels, one.q, -1), across=across,
         among=among if stays else among.toarray(), rest_w=z_rest.T @ w,
-        pairs=None if stays or one.q > 1 else _pairs(across),
+        pairs=None if stays or one.q > 1 else _pairs(across), back_across=across.T.tocsr(),
     )  # fmt: skip
 
 
@@ -253,68 +254,75 @@ def factor(system: System, theta: np.ndarray) -> Factored:
     log_det = 2 * float(np.sum(np.log(np.einsum("lii->li", lower))))
     white_w = (root @ system.own_w).reshape(-1, system.p + 1)
     gram = np.diag(np.r_[np.ones(system.p), system.y @ system.y]) - white_w.T @ white_w
-    rest_factor, rest_scale, rest_w, white_across = None, None, system.rest_w, system.across
+    rest_factor, rest_w = None, system.rest_w
     if system.rest:
-        white_across = _whiten(root, system.across)
-        rest_scale = _spread(system, triangles)
-        rest_w = rest_scale.T @ (system.rest_w - white_across.T @ white_w)
-        rest_factor = _factor_rest(system, root, white_across, rest_scale)
+        rest_w = system.rest_w - system.back_across @ _by_block(root.transpose(0, 2, 1), white_w)
+        rest_w = _spread(system, triangles, rest_w, transposed=True)
+        rest_factor = _factor_rest(system, root, triangles)
         log_det += rest_factor.log_det
         gram -= rest_w.T @ rest_factor.solve(rest_w)
     upper = linalg.cholesky(gram, check_finite=False)
     rx = upper[:-1, :-1]
     return Factored(
         triangles=triangles, log_det=log_det, rx=rx, gamma=linalg.solve_triangular(rx, upper[:-1, -1]),
-        rss=float(upper[-1, -1] ** 2), root=root, white_w=white_w, white_across=white_across,
-        rest_factor=rest_factor, rest_w=rest_w, rest_scale=rest_scale,
+        rss=float(upper[-1, -1] ** 2), root=root, white_w=white_w, rest_factor=rest_factor, rest_w=rest_w,
     )  # fmt: skip
+
+
+def _by_block(blocks: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Block-diagonal matrix of ``blocks`` (L, q, q) or (q, q) times ``right`` (L q, m)."""
+    q = blocks.shape[-1]
+    if q == 1:
+        return right * blocks.reshape(-1, 1)
+    return (blocks @ right.reshape(-1, q, right.shape[1])).reshape(right.shape)
+
+
+def _spread(
+    system: System, triangles: list[np.ndarray], right: np.ndarray, transposed: bool = False
+) -> np.ndarray:
+    """``Lambda`` of the rest, or its transpose, times ``right`` (r, m)."""
+    parts, at = [], 0
+    for place, (term, lower) in enumerate(zip(system.terms, triangles, strict=True)):
+        if place != system.first:
+            width = term.n_levels * term.q
+            parts.append(_by_block(lower.T if transposed else lower, right[at : at + width]))
+            at += width
+    return np.concatenate(parts)
 
 
 def _whiten(root: np.ndarray, across: sparse.csr_matrix) -> sparse.csr_matrix:
     """``root`` (L, q, q) block by block times ``across``."""
     n_levels, q, _ = root.shape
-    if q == 1:
-        data = across.data * np.repeat(root[:, 0, 0], np.diff(across.indptr))
-        return sparse.csr_matrix((data, across.indices, across.indptr), shape=across.shape)
     blocks = sparse.bsr_matrix(
         (root, np.arange(n_levels), np.arange(n_levels + 1)), shape=(n_levels * q,) * 2
     )
     return blocks.tocsr() @ across
 
 
-def _spread(system: System, triangles: list[np.ndarray]) -> sparse.csr_matrix:
-    """``Lambda`` of the rest, (r, r), block-diagonal."""
-    data, columns, counts, at = [], [], [], 0
-    for place, (term, lower) in enumerate(zip(system.terms, triangles, strict=True)):
-        if place == system.first:
-            continue
-        q, levels = term.q, term.n_levels
-        data.append(np.tile(lower.ravel(), levels))
-        block = at + q * np.arange(levels)[:, None, None] + np.arange(q)
-        columns.append(np.broadcast_to(block, (levels, q, q)).ravel())
-        counts.append(np.full(levels * q, q))
-        at += levels * q
-    starts = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
-    return sparse.csr_matrix((np.concatenate(data), np.concatenate(columns), starts), shape=(at, at))
+def _lambda(system: System, triangles: list[np.ndarray]) -> sparse.csr_matrix:
+    """``Lambda`` of the rest, (r, r)."""
+    parts = [
+        sparse.kron(sparse.eye(term.n_levels), lower, format="csr")
+        for place, (term, lower) in enumerate(zip(system.terms, triangles, strict=True))
+        if place != system.first
+    ]
+    return sparse.block_diag(parts, format="csr")
 
 
-def _factor_rest(
-    system: System, root: np.ndarray, white_across: sparse.csr_matrix, scale: sparse.csr_matrix
-) -> Dense | Sparse:
-    """Factor of the Schur complement ``Lambda2'(Z2'Z2 - V'V) Lambda2 + I``, ``V`` being ``white_across``."""
-    if sparse.issparse(system.among):
-        inner = scale.T @ (system.among - white_across.T @ white_across) @ scale
-        return Sparse((inner + sparse.eye(inner.shape[0])).tocsc())
-    if system.pairs is None:
-        product = (white_across.T @ white_across).toarray()
+def _factor_rest(system: System, root: np.ndarray, triangles: list[np.ndarray]) -> Dense | Sparse:
+    """Factor of the Schur complement ``Lambda2'(Z2'Z2 - V'V) Lambda2 + I`` with ``V`` the whitened ``Z1'Z2``."""
+    if system.pairs is not None:
+        inner = system.among - (system.pairs @ root[:, 0, 0] ** 2).reshape(system.among.shape)
     else:
-        product = (system.pairs @ root[:, 0, 0] ** 2).reshape(system.among.shape)
-    inner = system.among - product
-    if all(term.q == 1 for term in system.rest):
-        inner *= scale.data
-        inner *= scale.data[:, None]
-    else:
-        inner = scale.T @ (scale.T @ inner).T
+        white = _whiten(root, system.across)
+        product = white.T @ white
+        if sparse.issparse(system.among):
+            scale = _lambda(system, triangles)
+            inner = scale.T @ (system.among - product) @ scale
+            return Sparse((inner + sparse.eye(inner.shape[0])).tocsc())
+        inner = system.among - product.toarray()
+    inner = _spread(system, triangles, inner, transposed=True)
+    inner = _spread(system, triangles, inner.T, transposed=True)
     inner[np.diag_indices_from(inner)] += 1
     return Dense(inner)
 
@@ -328,12 +336,12 @@ def modes(system: System, found: Factored, right: np.ndarray) -> list[np.ndarray
     white = found.white_w @ right
     parts = []
     if system.rest:
-        effects = found.rest_scale @ found.rest_factor.solve(found.rest_w @ right)
-        white = white - found.white_across @ effects
+        effects = _spread(system, found.triangles, found.rest_factor.solve(found.rest_w @ right))
+        white = white - _by_block(found.root, system.across @ effects)
         ends = np.cumsum([term.n_levels * term.q for term in system.rest])[:-1]
         blocks = np.split(effects, ends)
         parts = [b.reshape(t.n_levels, t.q, -1) for b, t in zip(blocks, system.rest, strict=True)]
-    own = np.einsum("lij,lik->ljk", found.root, white.reshape(one.n_levels, one.q, -1))
+    own = _by_block(found.root.transpose(0, 2, 1), white).reshape(one.n_levels, one.q, -1)
     parts.insert(system.first, own)
     return parts
 
@@ -344,7 +352,8 @@ def conditional_covariances(system: System, found: Factored) -> list[np.ndarray]
     own = np.einsum("lki,lkj->lij", found.root, found.root)
     if not system.rest:
         return [own]
-    reach = (_whiten(found.root.transpose(0, 2, 1), found.white_across) @ found.rest_scale).tocsr()
+    scale = _lambda(system, found.triangles)
+    reach = (_whiten(own, system.across) @ scale).tocsr()
     step = max(1, CHUNK // max(1, reach.shape[1])) // one.q * one.q or one.q
     for start in range(0, reach.shape[0], step):
         rows = reach[start : start + step]
@@ -355,7 +364,7 @@ def conditional_covariances(system: System, found: Factored) -> list[np.ndarray]
         of_term, width = [], term.n_levels * term.q
         step = max(1, CHUNK // max(1, reach.shape[1])) // term.q * term.q or term.q
         for start in range(at, at + width, step):
-            rows = found.rest_scale[start : min(start + step, at + width)]
+            rows = scale[start : min(start + step, at + width)]
             of_term.append(_blocks(rows.toarray(), found.rest_factor.solve(rows.T.toarray()).T, term.q))
         parts.append(np.concatenate(of_term))
         at += width

