@@ -186,3 +186,16 @@ def test_bad_data_end_in_a_reason(change):
     assert rows[["estimate", "std_error", "p_value", "conf_low"]].isna().all().all()
     for reason in rows["reason"]:
         assert len(reason) > 10 and reason_in(reason, "zh") != reason
+
+
+def test_errors_know_that_the_shares_of_cells_are_estimated():
+    # The jackknife by cluster of bounds whose cells differ by far more than an outcome's spread.
+    frame = trial(5, n=1500, clusters=50)
+    frame = frame.assign(y=frame["y"] + 5 * frame["d"] * frame["x"])
+    fit = lee_fit(frame, "y", "d", "1", "0", covariates=["x"], cluster="g")
+    left = [
+        lee_fit(frame[frame["g"] != group], "y", "d", "1", "0", covariates=["x"]).upper for group in range(50)
+    ]
+    jackknife = np.sqrt(49 / 50 * np.sum((np.array(left) - np.mean(left)) ** 2))
+    # The two differ by the curvature of the estimate, of order one in fifty.
+    assert fit.upper_error == pytest.approx(jackknife, rel=0.06)
