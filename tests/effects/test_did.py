@@ -66,6 +66,8 @@ def test_a_visit_is_compared_with_the_same_history_by_hand():
     assert row["estimate"] == pytest.approx(3 - 0.5, abs=1e-12)
     alone = one(found.estimates, "group_time", term="2", at=0.0, subgroup="start=2;before=10")
     assert (alone["status"], np.isnan(alone["estimate"])) == ("not_estimable", True)
+    # Student 6 goes on, which is no start, though student 5 shares its history.
+    assert not found.cells["before"].str.endswith("1").any()
     # One term later only student 1 is unexposed again, against student 2.
     later = found.cells[(found.cells["group"] == "2") & (found.cells["at"] == 1)]
     assert "fewer than 2" in later["reason"].iloc[0]
