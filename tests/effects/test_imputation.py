@@ -167,14 +167,14 @@ def test_imputing_the_outcome_alone_gives_back_the_complete_cases():
     # With only the outcome missing there is no information in incomplete rows: over many imputations the pooled
     # coefficient is that of complete cases, and so is its error (Little 1992).
     frame = with_gaps(WHOLE, share=0.3, columns=["y"])
-    found = impute(frame, ["y"], given=["x", "flag"], n_imputations=120, n_iterations=1)
+    found = impute(frame, ["y"], given=["x", "flag"], n_imputations=80, n_iterations=1)
     fit = pooled_fit(found, lambda each: effects.regress(each, "y", "flag", ["x"], se_type="classic"))
     complete = effects.regress(frame, "y", "flag", ["x"], se_type="classic").iloc[0]
     row, information = fit.estimates.iloc[0], fit.information.iloc[0]
     assert abs(row["estimate"] - complete["estimate"]) < 4 * information["simulation_error"]
-    assert information["simulation_error"] < 0.08 * complete["std_error"]
-    # The variance between 120 draws is known to a tenth.
-    assert row["std_error"] == pytest.approx(complete["std_error"], rel=0.08)
+    assert information["simulation_error"] < 0.1 * complete["std_error"]
+    # The variance between 80 draws is known to a sixth, the total to a fifteenth.
+    assert row["std_error"] == pytest.approx(complete["std_error"], rel=0.1)
 
 
 def test_statsmodels_agrees_on_data_of_one_level():
@@ -183,12 +183,12 @@ def test_statsmodels_agrees_on_data_of_one_level():
     frame = with_gaps(students(spread=0.0, schools=30, seed=4), columns=["y", "x"])[
         ["y", "x", "flag", "size"]
     ]
-    found = impute(frame, ["y", "x"], given=["flag"], n_imputations=40, n_iterations=5)
+    found = impute(frame, ["y", "x"], given=["flag"], n_imputations=30, n_iterations=5)
     fit = pooled_fit(found, lambda each: effects.regress(each, "y", "flag", ["x"], se_type="classic"))
     np.random.seed(1)
-    theirs = MICE("y ~ flag + x", sm.OLS, MICEData(frame)).fit(5, 30)
+    theirs = MICE("y ~ flag + x", sm.OLS, MICEData(frame)).fit(5, 20)
     ours, information = fit.estimates.iloc[0], fit.information.iloc[0]
-    apart = information["simulation_error"] * np.sqrt(1 + 40 / 30)
+    apart = information["simulation_error"] * np.sqrt(1 + 30 / 20)
     assert abs(ours["estimate"] - theirs.params[1]) < 3 * apart
     assert ours["std_error"] == pytest.approx(theirs.bse[1], rel=0.15)
 
