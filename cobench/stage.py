@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import cache
@@ -28,6 +28,7 @@ from cobench.ingest.codebook import instrument_ranges
 from cobench.measures.scales import RELIABILITY, SCORES, reliability, score_scale
 from cobench.missing import missing_reasons, without_set_aside
 from cobench.monitor import coverage, standards
+from cobench.over_terms import DOSE, TERMS, curve_frame, dose_curve, terms_curve
 from cobench.panel import (
     Panel,
     build_panel,
@@ -81,6 +82,7 @@ def code_key() -> str:
     for name in (
         "designs.py",
         "panel.py",
+        "over_terms.py",
         "panel_frames.py",
         "exposure.py",
         "roll.py",
@@ -114,6 +116,8 @@ def compute(
         panel = without_set_aside(study, panel, frames["set_aside"])
         measured |= monitor_frames(study, term, frames)
     estimated = estimate_all(study, panel, jobs=jobs, on_progress=on_progress)
+    earlier = [] if panels else earlier_panels(study, term, measured["scores"], frames["set_aside"])
+    estimated |= curves(study, panel, earlier)
     return {
         **measured,
         "missing": missing_reasons(study, panel, {} if panels else {**frames, "scores": measured["scores"]}),
@@ -122,6 +126,33 @@ def compute(
         "roster_flow": panel.flow,
         **estimated,
     }
+
+
+def earlier_panels(study: Study, term: Term, scores: pd.DataFrame, set_aside: pd.DataFrame) -> list[Panel]:
+    """Panels of the terms before ``term``, where some effect is followed over terms."""
+    if not any(effect.over_terms for effect in study.effects_in(term.id)):
+        return []
+    panels = []
+    for each in study.terms_until(term.id)[:-1]:
+        rows, names = read_panel_frames(study, each)
+        panels.append(
+            without_set_aside(study, build_panel(study, each, {**rows, "scores": scores}, names), set_aside)
+        )
+    return panels
+
+
+def curves(study: Study, panel: Panel, earlier: Sequence[Panel]) -> dict[str, pd.DataFrame]:
+    """Declared curves of every effect of the panel's term, by dose and over terms, and what tests say of them."""
+    rows, checks = {}, {}
+    for effect in study.effects_in(panel.term.id):
+        frame = _population(panel.frame, effect)
+        if effect.doses:
+            rows[effect.id, DOSE], checks[f"{effect.id}:{DOSE}"] = dose_curve(study, panel, frame, effect)
+        if effect.over_terms:
+            panels = [replace(each, frame=_population(each.frame, effect)) for each in (*earlier, panel)]
+            rows[effect.id, TERMS], checks[f"{effect.id}:{TERMS}"] = terms_curve(study, panels, effect)
+    told = {name: _check_rows(found) for name, found in checks.items()}
+    return {"curves": curve_frame(rows), "curve_checks": _stacked(told, CHECKS[1:])}
 
 
 def read_frames(study: Study, term: Term) -> dict[str, pd.DataFrame]:

@@ -186,6 +186,21 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class OverTerms:
+    """How an effect is followed over terms (:func:`cobench.effects.fit_did`).
+
+    ``carry_over`` says whether an exposure matters after its own term: ``none``, or ``any`` for as long as it may.
+    ``assumption`` is why trends would have been parallel; without it evidence is at most an adjusted association.
+    """
+
+    exposure: Literal["absorbing", "reversible"] = "reversible"
+    carry_over: Literal["none", "any"] = "none"
+    controls: Literal["not_yet", "never"] = "not_yet"
+    cluster: str = "school"
+    assumption: Text | None = None
+
+
+@dataclass(frozen=True)
 class Effect:
     """An effect to estimate, declared before the outcomes are seen.
 
@@ -215,6 +230,8 @@ class Effect:
     replication_only: bool = False
     history: Literal["required", "none"] = "none"
     terms: tuple[str, ...] = ()
+    doses: Literal["count", "minutes"] | None = None
+    over_terms: OverTerms | None = None
     id: str = ""
 
     @property
@@ -227,7 +244,16 @@ class Effect:
         changed = {name: value for name, value in vars(variant).items() if value is not None}
         primary = changed.pop("method", self.primary)
         changed.pop("trim", None)
-        return replace(self, primary=primary, methods=(), robustness=(), subgroups=(), **changed)
+        return replace(
+            self,
+            primary=primary,
+            methods=(),
+            robustness=(),
+            subgroups=(),
+            doses=None,
+            over_terms=None,
+            **changed,
+        )
 
 
 @dataclass(frozen=True)

@@ -179,6 +179,8 @@ def _check_effect(study: Study, path: str, effect: Effect) -> None:
 
 
 def _check_draw_and_instrument(path: str, effect: Effect) -> None:
+    if effect.over_terms is not None and effect.over_terms.cluster not in ("school", "student"):
+        raise not_allowed(f"{path}.over_terms.cluster", effect.over_terms.cluster, ["school", "student"])
     if "iv" in effect.all_methods and effect.instrument is None:
         raise _missing(f"{path}.instrument")
     if effect.se_type == "permutation" and (

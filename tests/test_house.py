@@ -39,6 +39,7 @@ RANKS = {
     "time_order": 5,
     "effects": 6,
     "designs": 7,
+    "over_terms": 8,
     "monitor": 7,
     "release": 8,
     "show": 9,

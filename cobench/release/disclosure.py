@@ -38,6 +38,8 @@ ESTIMATE_NUMBERS = (
     "p_adjusted",
     "conf_low",
     "conf_high",
+    "band_low",
+    "band_high",
     "effect_size",
     "n_obs",
     "n_treated",

@@ -25,7 +25,7 @@ MARKERS = {
 }
 BEHIND = (
     "treatment", "contrast", "outcome", "subgroup", "population", "method", "at", "estimate", "std_error",
-    "conf_low", "conf_high", "p_value", "p_adjusted", "effect_size", "n_obs", "n_treated", "evidence",
+    "conf_low", "conf_high", "band_low", "band_high", "p_value", "p_adjusted", "effect_size", "n_obs", "n_treated", "evidence",
 )  # fmt: skip
 OTHER_MARKERS = ("^", "s", "x", "+")
 VARYING = ("term", "contrast", "outcome", "subgroup", "population", "method")
@@ -171,7 +171,10 @@ def effects_over(
     title: str | None = None,
     note: str | None = None,
 ) -> Figure:
-    """Estimates against event time or dose; the start is marked where there are negative times."""
+    """Estimates against event time or dose; the start is marked where there are negative times.
+
+    Simultaneous bands (``band_low``, ``band_high``) stand pale behind the intervals.
+    """
     frame = require_groups(released, "n_obs").frame
     frame = frame.assign(_at=pd.to_numeric(frame[at])).sort_values("_at").dropna(subset=["_at"])
     rows = [
@@ -182,9 +185,19 @@ def effects_over(
     finding = say("figure.over_title", language, total=len(shown), detected=found)
     title = title_of(title, released, finding)
     _, value_axis = _common_scale(rows, labels, language)
+    banded = [row.row for row in shown if math.isfinite(_float(row.row, "band_low"))]
 
     def paint(fig, ax) -> None:
         ax.axhline(0, color=MUTED, linewidth=0.9, zorder=1)
+        for row in banded:  # all of them hold together
+            ax.vlines(
+                row["_at"],
+                _float(row, "band_low"),
+                _float(row, "band_high"),
+                color=FAINT,
+                linewidth=7,
+                zorder=1,
+            )
         if any(row.row["_at"] < 0 for row in rows):
             ax.axvline(-0.5, color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
         for row in shown:

@@ -133,6 +133,12 @@ class Desk:
     def _released(self) -> Released:
         return self._estimates(self.derived("estimates"))
 
+    def curves(self) -> Released:
+        """Declared curves by dose and over terms; points that rest on a small group are hidden."""
+        rows = self.derived("curves")
+        rows = rows.assign(reason=[reason_in(reason, self.language) for reason in rows["reason"]])
+        return release_estimates(rows, min_cell=self.min_cell, planned=self.planned)
+
     def last_term_effects(self) -> Released | None:
         """Estimates of the declared baseline term, if that term has been evaluated."""
         if self.term.baseline is None:

@@ -60,6 +60,8 @@ def released_tables(desk: Desk) -> dict[str, Released]:
     ]
     if parts:
         tables["balance"] = stacked(*parts)
+    if desk.has("curves") and len(desk.derived("curves")):
+        tables["curves"] = desk.curves()
     if desk.has("standards"):
         tables["standards"] = implementation.standards_released(desk)
         tables["reach"] = implementation.reach_released(desk, desk.derived("reach"), "school")
