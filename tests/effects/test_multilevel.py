@@ -68,9 +68,11 @@ def test_a_balanced_design_gives_the_anova_estimates_worked_by_hand():
     np.testing.assert_allclose(shrunk["estimate"], np.array([-3, -1, 4]) * 12 / 13, rtol=1e-5)
     np.testing.assert_allclose(shrunk["cond_sd"], np.sqrt(12 / 13), rtol=1e-5)
     np.testing.assert_allclose(shrunk["reliability"], 12 / 13, rtol=1e-5)
-    # The estimated mean adds (12/13)^2 times its variance; the estimated variances add to that.
+    # The estimated mean adds (12/13)^2 times its variance; the shrinkage B = 1 - MSW / MSB is estimated too, twice.
     known = 12 / 13 + (12 / 13) ** 2 * 26 / 6
-    assert (shrunk["std_error"] ** 2 > known).all()
+    of_shrinkage = (2 * 2**2 / 3) / 26**2 + 2**2 / 26**4 * (2 * 26**2 / 2)
+    expected = known + 2 * np.array([-3, -1, 4]) ** 2 * of_shrinkage
+    np.testing.assert_allclose(shrunk["std_error"] ** 2, expected, rtol=1e-4)
 
 
 def test_the_criterion_is_that_of_the_dense_likelihood_and_its_minimum(sleep):
