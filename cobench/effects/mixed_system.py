@@ -248,11 +248,11 @@ def factor(system: System, theta: np.ndarray) -> Factored:
     """
     triangles = system.split(theta)
     one = triangles[system.first]
-    inner = one.T @ system.own @ one + np.eye(len(one))
+    inner = one.T @ system.own @ one + np.eye(len(one)) if len(one) > 1 else one**2 * system.own + 1
     lower = np.linalg.cholesky(inner) if len(one) > 1 else np.sqrt(inner)
     root = np.linalg.solve(lower, np.broadcast_to(one.T, lower.shape)) if len(one) > 1 else one / lower
     log_det = 2 * float(np.sum(np.log(np.einsum("lii->li", lower))))
-    white_w = (root @ system.own_w).reshape(-1, system.p + 1)
+    white_w = _by_block(root, system.own_w.reshape(-1, system.p + 1))
     gram = np.diag(np.r_[np.ones(system.p), system.y @ system.y]) - white_w.T @ white_w
     rest_factor, rest_w = None, system.rest_w
     if system.rest:

@@ -274,7 +274,7 @@ def _contrast(
     adjusted = bool(declared.covariates) or len(within) > 0
     row = fit.fixed.iloc[place]
     error = Precision(float(row["std_error"]), float(row["df"]), row["se_type"])
-    said = "; ".join(message.en for message in fit.messages)
+    said = fit.messages[0].en if fit.messages else ""
     estimand = "variance_weighted" if adjusted else "mean_difference"
     return checked(
         Answer(sample, float(row["estimate"]), error, estimand, notes={"said": said, "adjusted": adjusted})
@@ -348,17 +348,16 @@ def _fixed(
 
 
 def _messages(variances: pd.DataFrame) -> tuple[Text, ...]:
-    """What is at a boundary, in words."""
-    found = []
+    """What is at a boundary, in words: zero variances first, then perfect correlations of other groups."""
+    zero, perfect = [], []
     for group, rows in variances[variances["at_boundary"]].groupby("group", sort=False):
-        zero = rows[rows["kind"] == "sd"]
-        if len(zero):
-            effects = ", ".join(zero["effect"])
-            name = group if effects == INTERCEPT else f"{group} ({effects})"
-            found.append(_said("zero_variance", name))
+        effects = ", ".join(rows.loc[rows["kind"] == "sd", "effect"])
+        if effects:
+            zero.append(group if effects == INTERCEPT else f"{group} ({effects})")
         elif (rows["kind"] == "correlation").any():
-            found.append(_said("perfect_correlation", group))
-    return tuple(found)
+            perfect.append(group)
+    found = {"zero_variance": zero, "perfect_correlation": perfect}
+    return tuple(_said(key, ", ".join(names)) for key, names in found.items() if names)
 
 
 def _said(key: str, groups: str) -> Text:

