@@ -9,7 +9,7 @@ import pandas as pd
 
 from cobench.designs import design_of
 from cobench.effects import as_estimates, fit_did, fit_dose
-from cobench.effects.checks import Check
+from cobench.effects.checks import Check, p_in_words
 from cobench.effects.estimates import COLUMNS
 from cobench.errors import NotEstimableError
 from cobench.panel import Panel
@@ -18,6 +18,7 @@ from cobench.study import Effect, Study
 BANDS = ["band_low", "band_high"]
 CURVES = ["effect", "curve", *BANDS, *COLUMNS]
 DOSE, TERMS = "dose", "over_terms"
+LEVEL = 0.05
 
 
 def dose_curve(
@@ -121,23 +122,25 @@ def curve_frame(parts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 def _dose_checks(tests: pd.DataFrame) -> tuple[Check, ...]:
     """Two sentences on the curve as a whole; a test that could not be made says so."""
-    words = {
-        "any": ("任一剂量与无接触有差别", "that no dose differs from none"),
-        "linearity": ("剂量曲线是一条直线", "that the curve is a straight line"),
-    }
-    checks = []
-    for row in tests[tests["test"].isin(list(words))].to_dict("records"):
-        zh, en = words[row["test"]]
-        p = row["p_value"]
-        if np.isnan(p):
-            status, verdict = "not_applicable", ("无法检验", "could not be tested")
-        else:
-            status = "passed"
-            verdict = (f"检验 p = {p:.3f}", f"test p = {p:.3f}")
-        text = {"zh": f"{zh}：{verdict[0]}。" if row["test"] == "any" else f"假设{zh}：{verdict[0]}。",
-                "en": f"Hypothesis {en}: {verdict[1]}."}  # fmt: skip
-        checks.append(Check(f"dose_{row['test']}", status, text=text))
-    return tuple(checks)
+    return tuple(
+        _dose_check(row["test"], row["p_value"])
+        for row in tests[tests["test"].isin(["any", "linearity"])].to_dict("records")
+    )
+
+
+def _dose_check(test: str, p: float) -> Check:
+    if np.isnan(p):
+        text = {"zh": "剂量过少或群组太少，无法检验曲线的形状。",
+                "en": "Too few doses or groups to test the shape of the curve."}  # fmt: skip
+        return Check(f"dose_{test}", "not_applicable", text=text)
+    found, told = p < LEVEL, p_in_words(p)
+    if test == "any":
+        zh = f"{'有' if found else '没有发现'}某个剂量与“没有接触”不同（{told}）。"
+        en = f"{'Some dose differs' if found else 'No dose was found to differ'} from none ({told})."
+    else:
+        zh = f"{'每多一次的差别前后不一' if found else '没有发现每多一次的差别前后不一'}（{told}）。"
+        en = f"Each further dose {'does not do' if found else 'was not found to do other than'} the same ({told})."
+    return Check(f"dose_{test}", "passed", text={"zh": zh, "en": en})
 
 
 def _named(rows: pd.DataFrame, effect: Effect, curve: str) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from cobench.effects.checks import Check
+from cobench.effects.checks import Check, p_in_words
 from cobench.effects.estimates import minimum_detectable
 from cobench.errors import ParameterError
 
@@ -63,9 +63,9 @@ def carry_over_check(
     failed = p_value < ALPHA
     text = {
         "zh": f"声明：{said['zh']}。{'检验与此矛盾' if failed else '检验没有发现矛盾'}：{at:g} 个学期之后的差别为 {estimate:.3g}"
-        f"（p = {p_value:.3f}）；不小于 {smallest:.3g} 的影响有 80% 的可能被发现。",
+        f"（{p_in_words(p_value)}）；不小于 {smallest:.3g} 的影响有 80% 的可能被发现。",
         "en": f"Declared: {said['en']}. {'A test contradicts this' if failed else 'No test contradicts this'}: {at:g} "
-        f"terms later the difference is {estimate:.3g} (p = {p_value:.3f}); one of {smallest:.3g} or more would have "
+        f"terms later the difference is {estimate:.3g} ({p_in_words(p_value)}); one of {smallest:.3g} or more would have "
         "been found with 80 % probability.",
     }
     table = pd.DataFrame([(at, estimate, std_error, df, p_value, smallest)], columns=CARRIED)

@@ -58,3 +58,8 @@ def people(n: float) -> dict[str, str]:
     if n < FEW:
         return {"zh": f"不足 {FEW} 名", "en": f"fewer than {FEW}"}
     return {"zh": f"{int(n)} 名", "en": f"{int(n):,}"}
+
+
+def p_in_words(p: float) -> str:
+    """A p-value as it stands in a sentence: three decimals, never ``0.000``."""
+    return "p < 0.001" if p < 0.0005 else f"p = {p:.3f}"

@@ -11,7 +11,7 @@ from scipy import stats
 from cobench.effects.adjust import fit_design
 from cobench.effects.answers import Answer, answer_or_error
 from cobench.effects.bootstrap import effective_clusters, wild_bootstrap
-from cobench.effects.checks import Check, people
+from cobench.effects.checks import Check, p_in_words, people
 from cobench.effects.design import Assignment, Design
 from cobench.effects.effect_sizes import attrition
 from cobench.effects.estimates import minimum_detectable
@@ -194,8 +194,10 @@ def check_few_clusters(answer: Answer, floor: int, level: str) -> Check:
             wild_p=wild.p_value, wild_low=wild.conf_low, wild_high=wild.conf_high, wild=wild.label
         )
         interval = f"[{wild.conf_low:.3g}, {wild.conf_high:.3g}]"
-        zh += f"；回归的 wild cluster bootstrap：p = {wild.p_value:.3f}，95% 区间 {interval}"
-        en += f"; wild cluster bootstrap of the regression: p = {wild.p_value:.3f}, 95% interval {interval}"
+        zh += f"；回归的 wild cluster bootstrap：{p_in_words(wild.p_value)}，95% 区间 {interval}"
+        en += (
+            f"; wild cluster bootstrap of the regression: {p_in_words(wild.p_value)}, 95% interval {interval}"
+        )
     zh, en = zh + "。", en + "."
     return Check("few_clusters", "failed" if few else "passed", table, {"zh": zh, "en": en}, level)
 
@@ -216,7 +218,7 @@ def check_interaction(column: str, answers: Sequence[Answer], level: str) -> Che
             "p_value": [test.p_value],
         }
     )
-    numbers = f"F({test.df_num:.0f}, {test.df_denom:.1f}) = {test.statistic:.2f}, p = {test.p_value:.3f}"
+    numbers = f"F({test.df_num:.0f}, {test.df_denom:.1f}) = {test.statistic:.2f}, {p_in_words(test.p_value)}"
     apart = test.p_value < ALPHA
     zh = "各群体的效应不同" if apart else "没有发现各群体的效应不同"
     en = "the effects differ between the groups" if apart else "no difference between the groups was found"

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from cobench.effects.carry_over import ALPHA
-from cobench.effects.checks import Check
+from cobench.effects.checks import Check, p_in_words
 from cobench.effects.did_averages import MOST_CLUSTERS_FOR_DF, JointTest
 from cobench.effects.did_cells import Cell
 from cobench.effects.did_panel import StudentTerms
@@ -55,14 +55,14 @@ def lagged_outcome_check(
     if p < ALPHA:
         text = {
             "zh": f"上学期结果每高 1 个标准差，开始接受干预的概率{'低' if points < 0 else '高'} {moved} 个百分点"
-            f"（p = {p:.3f}）：结果的回升会被误认为效应，因此不能作为确证性结论。",
+            f"（{p_in_words(p)}）：结果的回升会被误认为效应，因此不能作为确证性结论。",
             "en": f"Students one SD higher in the term before were {moved} points {'less' if points < 0 else 'more'} "
-            f"likely to start (p = {p:.3f}): recovery would be taken for an effect, so this is never confirmatory.",
+            f"likely to start ({p_in_words(p)}): recovery would be taken for an effect, so this is never confirmatory.",
         }
         return Check("lagged_outcome", "failed", table, text, level)
     text = {
-        "zh": f"没有发现上学期结果影响谁开始接受干预（每标准差 {points:+.1f} 个百分点，p = {p:.3f}）。",
-        "en": f"Last term's outcome was not found to decide who starts ({points:+.1f} points an SD, p = {p:.3f}).",
+        "zh": f"没有发现上学期结果影响谁开始接受干预（每标准差 {points:+.1f} 个百分点，{p_in_words(p)}）。",
+        "en": f"Last term's outcome was not found to decide who starts ({points:+.1f} points an SD, {p_in_words(p)}).",
     }
     return Check("lagged_outcome", "passed", table, text, level)
 
@@ -155,9 +155,9 @@ def pre_trend_check(tests: Mapping[str, JointTest | None], level: str) -> Check:
         "en": "Trends before were not parallel" if failed else "Trends before were not found to differ",
     }
     text = {
-        "zh": f"{verdict['zh']}（p = {test.p_value:.3f}）。每学期 {test.slope:.3g} 或更大的直线偏离有 80% 的可能被发现；"
+        "zh": f"{verdict['zh']}（{p_in_words(test.p_value)}）。每学期 {test.slope:.3g} 或更大的直线偏离有 80% 的可能被发现；"
         "更小的偏离可能未被察觉，并会以同样的速度进入估计。",
-        "en": f"{verdict['en']} (p = {test.p_value:.3f}). A straight divergence of {test.slope:.3g} a term or more would "
+        "en": f"{verdict['en']} ({p_in_words(test.p_value)}). A straight divergence of {test.slope:.3g} a term or more would "
         "have been found with 80 % probability; a smaller one may have gone unseen and enters the estimates at that pace.",
     }  # fmt: skip
     return Check("pre_trend", "failed" if failed else "passed", table, text, level)

@@ -12,7 +12,7 @@ from scipy import stats
 from cobench.effects.adjust import standardised
 from cobench.effects.bootstrap import DRAWS, SEED, wild_bootstrap
 from cobench.effects.carry_over import ALPHA, CARRIED, carry_over_check, declared_terms
-from cobench.effects.checks import Check
+from cobench.effects.checks import Check, p_in_words
 from cobench.effects.did_averages import MOST_CLUSTERS_FOR_DF
 from cobench.effects.did_checks import lagged_outcome_check
 from cobench.effects.did_fit import cluster_codes
@@ -353,10 +353,10 @@ def _lead_check(row: dict | None, level: str) -> Check:
     table = pd.DataFrame([(-1.0, row["estimate"], row["std_error"], row["df"], p, smallest)], columns=CARRIED)
     failed = p < ALPHA
     text = {
-        "zh": f"下一学期接受干预的学生，本学期结果{'已有' if failed else '没有发现'}差别（{row['estimate']:.3g}，p = {p:.3f}）；"
+        "zh": f"下一学期接受干预的学生，本学期结果{'已有' if failed else '没有发现'}差别（{row['estimate']:.3g}，{p_in_words(p)}）；"
         f"{'结果影响之后的干预，估计有偏。' if failed else f'不小于 {smallest:.3g} 的差别有 80% 的可能被发现。'}",
         "en": f"Next term's exposure {'goes' if failed else 'was not found to go'} with this term's outcome "
-        f"({row['estimate']:.3g}, p = {p:.3f}); "
+        f"({row['estimate']:.3g}, {p_in_words(p)}); "
         + (
             "outcomes decide later exposure, so the estimate is off."
             if failed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -168,18 +168,18 @@ def effects_over(
     labels: Labels,
     at: str = "at",
     axis: str | None = None,
+    ticks: Mapping[float, str] | None = None,
     title: str | None = None,
     note: str | None = None,
 ) -> Figure:
     """Estimates against event time or dose; the start is marked where there are negative times.
 
-    Simultaneous bands (``band_low``, ``band_high``) stand pale behind the intervals.
+    ``ticks`` are words for values of ``at``, which is written as a number otherwise. Simultaneous bands (``band_low``, ``band_high``) stand pale behind the intervals.
     """
     frame = require_groups(released, "n_obs").frame
     frame = frame.assign(_at=pd.to_numeric(frame[at])).sort_values("_at").dropna(subset=["_at"])
-    rows = [
-        _ForestRow(row, f"{row['_at']:g}".replace("-", MINUS), labels, language) for row in _records(frame)
-    ]
+    named = {at: f"{at:g}".replace("-", MINUS) for at in frame["_at"]} | dict(ticks or {})
+    rows = [_ForestRow(row, named[row["_at"]], labels, language) for row in _records(frame)]
     shown = [row for row in rows if row.known]
     found = sum(detected(row.row) for row in shown)
     finding = say("figure.over_title", language, total=len(shown), detected=found)
@@ -203,7 +203,8 @@ def effects_over(
         for row in shown:
             ax.vlines(row.row["_at"], row.low, row.high, color=row.colour, linewidth=1.6, zorder=2)
             ax.plot(row.row["_at"], row.estimate, **row.marker())
-        ax.set_xticks(sorted({row.row["_at"] for row in rows}))
+        places = sorted(named)
+        ax.set_xticks(places, [named[at] for at in places])
         ax.set_xlabel(axis or say("figure.over_axis", language))
         ax.set_ylabel("\n".join(wrap(value_axis, 32)))
         ax.margins(x=0.08, y=0.12)

@@ -36,6 +36,7 @@ def curve(desk: Desk, effect: Effect, kind: str) -> Figure | Displayed:
         language=desk.language,
         labels=desk.labels,
         axis=dose if kind == DOSE else None,
+        ticks=_doses(known) if kind == DOSE else None,
         title=desk.say(f"page.{kind}_title", outcome=outcome),
         note=desk.say(f"page.{kind}_note"),
     )
@@ -46,6 +47,13 @@ def told(desk: Desk, effect: Effect, kind: str) -> Displayed:
     frame = desk.derived("curve_checks")
     own = frame[frame["effect"] == f"{effect.id}:{kind}"]
     return bullets(list(own[f"text_{desk.language}"]))
+
+
+def _doses(rows: pd.DataFrame) -> dict[float, str]:
+    """Doses in words: ``3-7`` stands where the mean of a step does."""
+    return {
+        row["at"]: str(row["contrast"]).split(" vs ")[0].replace("-", "–") for row in rows.to_dict("records")
+    }
 
 
 def _show(desk: Desk, effects: list[Effect], kind: str) -> None:
