@@ -72,10 +72,8 @@ def terms_curve(
     design = design_of(study, last, effect)
     frame = long_frame(panels, effect, design.levels, design.reference)
     declared = {"study": study.id, "term": last, "spec_id": design.spec_id, "role": "exploratory"}
-    if frame["term"].nunique() < 2:
-        return _refused(effect, TERMS, declared, reason_of_one_term(effect)), ()
     [fit] = fit_did(
-        frame, effect.outcome, "exposed", "student", "term", cluster=given.cluster, controls=given.controls,
+        frame, effect.outcome, effect.treatment, "student", "term", cluster=given.cluster, controls=given.controls,
         exposure=given.exposure, carry_over=given.carry_over if given.exposure == "reversible" else None,
         assumption=given.assumption.en if given.assumption else "", reference=0, seed=study.seed,
     )  # fmt: skip
@@ -96,7 +94,7 @@ def terms_curve(
 def long_frame(
     panels: Sequence[Panel], effect: Effect, levels: Sequence[str], reference: str
 ) -> pd.DataFrame:
-    """One row a student and term: ``student, term, school, exposed`` (1 or 0) and the outcome.
+    """One row a student and term: ``student, term, school``, the treatment (1 or 0) and the outcome.
 
     ``school`` is the one a student was last seen in: clusters have to survive a move to the next school.
     """
@@ -106,12 +104,8 @@ def long_frame(
         [rows[effect.treatment].isin(levels), rows[effect.treatment] == reference], [1.0, 0.0], default=np.nan
     )
     latest = rows.sort_values("term", kind="stable").groupby("student")["school"].transform("last")
-    return rows.assign(exposed=exposed, school=latest).dropna(subset=["exposed"]).reset_index(drop=True)
-
-
-def reason_of_one_term(effect: Effect) -> str:
-    """Why there is no curve over terms yet."""
-    return f"there is one term with a known exposure to {effect.treatment}, and effects over terms need two"
+    rows = rows.assign(**{effect.treatment: exposed}, school=latest)
+    return rows.dropna(subset=[effect.treatment]).reset_index(drop=True)
 
 
 def curve_frame(parts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -81,7 +81,7 @@ def test_terms_curve_is_the_event_study_of_who_was_and_was_not_exposed():
     rows, checks = terms_curve(STUDY, made, PLAIN)
     frame = long_frame(made, PLAIN, LEVELS, "none")
     alone = did(
-        frame, "math", "exposed", "student", "term", cluster="school", exposure="reversible", carry_over="none",
+        frame, "math", "home_visit", "student", "term", cluster="school", exposure="reversible", carry_over="none",
         reference=0, seed=STUDY.seed,
     )  # fmt: skip
     alone = alone[(alone["estimand"] == "dynamic") & alone["at"].notna()]
@@ -103,9 +103,12 @@ def test_long_frame_leaves_out_other_levels_and_keeps_the_latest_school():
 
 def test_with_one_term_or_no_dose_there_is_a_reason_and_no_number():
     made = panels()
-    alone, checks = terms_curve(STUDY, made[:1], PLAIN)
-    assert (alone["status"].tolist(), checks) == (["not_estimable"], ())
-    assert "one term" in alone.loc[0, "reason"]
+    alone, _ = terms_curve(STUDY, made[:1], PLAIN)
+    assert alone["status"].tolist() == ["not_estimable"]
+    assert "effects over terms need two" in alone.loc[0, "reason"]
+    still = [replace(each, frame=each.frame.assign(home_visit="none")) for each in made]
+    nobody, _ = terms_curve(STUDY, still, PLAIN)
+    assert nobody["status"].tolist() == ["not_estimable"] and "home_visit" in nobody.loc[0, "reason"]
     nobody = made[-1].frame.assign(home_visit="none", **{"home_visit:count": 0.0})
     rows, _ = dose_curve(STUDY, made[-1], nobody, PLAIN)
     assert rows["status"].tolist() == ["not_estimable"] and rows["estimate"].isna().all()

@@ -6,44 +6,15 @@ Seeds are fixed. Of 40 intervals that cover 95 %, fewer than 85 % hold the truth
 
 from __future__ import annotations
 
-import importlib
-import sys
-
-import pandas as pd
 import pytest
-from district import ROOT
 
+BENCH = "bench_levels"
 SLICE = [
     ("few", 40, ["default", "shrunken"]),
     ("selected", 20, ["default", "random"]),
     ("slopes", 30, ["default", "cr2"]),
     ("crossed", 12, ["shrunken", "shrunken_far"]),
 ]
-
-
-@pytest.fixture(scope="module")
-def bench():
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        yield importlib.import_module("bench_levels")
-    finally:
-        sys.path.remove(str(ROOT / "benchmarks"))
-
-
-@pytest.fixture(scope="module")
-def rows(bench):
-    found = [
-        row
-        for setting, districts, estimators in SLICE
-        for seed in range(1, districts + 1)
-        for row in bench.one_district(setting, seed, estimators)
-    ]
-    return pd.DataFrame(found)
-
-
-@pytest.fixture(scope="module")
-def table(bench, rows):
-    return bench.summarise(rows).set_index(["setting", "estimator"])
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,11 @@ Seeds are fixed, so nothing depends on luck. Limits are what so few districts ca
 
 from __future__ import annotations
 
-import importlib
-import sys
-
 import numpy as np
-import pandas as pd
 import pytest
 from district import ROOT
 
+BENCH = "bench_truth"
 SLICE = [
     ("lot_twelve", 200, ["regress"]),
     ("lot_twelve", 20, ["regress_rows"]),
@@ -24,26 +21,6 @@ SLICE = [
     ("students", 10, ["difference"]),
     ("unmeasured", 10, ["regress", "aipw"]),
 ]
-
-
-@pytest.fixture(scope="module")
-def bench():
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        yield importlib.import_module("bench_truth")
-    finally:
-        sys.path.remove(str(ROOT / "benchmarks"))
-
-
-@pytest.fixture(scope="module")
-def table(bench):
-    rows = [
-        row
-        for setting, districts, estimators in SLICE
-        for seed in range(1, districts + 1)
-        for row in bench.one_district(setting, seed, estimators)
-    ]
-    return bench.summarise(pd.DataFrame(rows, columns=bench.ROWS)).set_index(["setting", "estimator"])
 
 
 @pytest.mark.parametrize(

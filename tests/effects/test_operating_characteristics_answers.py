@@ -6,41 +6,16 @@ fewer than 85 % hold the truth in 1 % of such tests, of 8 fewer than 70 %.
 
 from __future__ import annotations
 
-import importlib
-import sys
-
-import pandas as pd
 import pytest
 from district import ROOT
-from threadpoolctl import threadpool_limits
 
+BENCH = "bench_answers"
 SLICE = [
     ("mar_school", 8, ["complete_regress", "mi_regress"]),
     ("lee_edge", 40, ["lee", "difference"]),
     ("dose", 20, ["bins_point", "bins_no_schools"]),
     ("dose_terms", 12, ["terms_point", "terms_no_students"]),
 ]
-
-
-@pytest.fixture(scope="module")
-def bench():
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        yield importlib.import_module("bench_answers")
-    finally:
-        sys.path.remove(str(ROOT / "benchmarks"))
-
-
-@pytest.fixture(scope="module")
-def table(bench):
-    with threadpool_limits(1):
-        rows = [
-            row
-            for setting, districts, estimators in SLICE
-            for seed in range(1, districts + 1)
-            for row in bench.one_district(setting, seed, estimators)
-        ]
-    return bench.summarise(pd.DataFrame(rows, columns=bench.ROWS)).set_index(["setting", "estimator"])
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,11 @@ fewer than 83 % hold the truth in 1 % of such tests.
 
 from __future__ import annotations
 
-import importlib
-import sys
-
 import numpy as np
-import pandas as pd
 import pytest
 from district import ROOT
 
+BENCH = "bench_terms"
 SLICE = [
     ("staggered", 30, ["did_not_yet"]),
     ("staggered", 5, ["two_way"]),
@@ -22,26 +19,6 @@ SLICE = [
     ("duty", 3, ["did_not_yet", "did_never"]),
     ("dip", 4, ["did_none", "lagged_adjustment"]),
 ]
-
-
-@pytest.fixture(scope="module")
-def bench():
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    try:
-        yield importlib.import_module("bench_terms")
-    finally:
-        sys.path.remove(str(ROOT / "benchmarks"))
-
-
-@pytest.fixture(scope="module")
-def table(bench):
-    rows = [
-        row
-        for setting, districts, estimators in SLICE
-        for seed in range(1, districts + 1)
-        for row in bench.one_district(setting, seed, estimators)
-    ]
-    return bench.summarise(pd.DataFrame(rows, columns=bench.ROWS)).set_index(["setting", "estimator"])
 
 
 @pytest.mark.parametrize("setting, least", [("staggered", 0.83), ("reversible", 0.80)])
