@@ -132,8 +132,8 @@ def _dose_check(test: str, p: float) -> Check:
         zh = f"{'有' if found else '没有发现'}某个剂量与“没有接触”不同（{told}）。"
         en = f"{'Some dose differs' if found else 'No dose was found to differ'} from none ({told})."
     else:
-        zh = f"{'每多一次的差别前后不一' if found else '没有发现每多一次的差别前后不一'}（{told}）。"
-        en = f"Each further dose {'does not do' if found else 'was not found to do other than'} the same ({told})."
+        zh = f"{'曲线不是一条直线' if found else '没有发现曲线偏离直线'}（{told}）。"
+        en = f"The curve {'is not' if found else 'was not found to differ from'} a straight line ({told})."
     return Check(f"dose_{test}", "passed", text={"zh": zh, "en": en})
 
 
