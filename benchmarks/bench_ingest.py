@@ -372,6 +372,7 @@ def _pandas_term(roster, scores, log, sign_in, term):
     )
     home = visits["mode"] == "入户"
     visits["rank"] = np.where(home & (visits["trigger"] == "重点"), 0, np.where(home, 1, 2))
+    asked = _during(lectures, term)["student"].unique()
     lectures = lectures[lectures["present"]]
     during = (
         _during(visits, term)
@@ -387,6 +388,7 @@ def _pandas_term(roster, scores, log, sign_in, term):
     panel["lecture:count"] = panel["student"].map(came).fillna(0)
     panel["lecture"] = np.where(panel["lecture:count"] > 0, "attended", "none")
     panel["lecture:minutes"] = np.nan
+    panel["lecture:invited"] = panel["student"].isin(asked).astype("float64")
     marks = scores.merge(people, on=_PLACE, how="inner").drop_duplicates("学籍号").set_index("学籍号")
     for outcome, column in (("math", "数学"), ("chinese", "语文")):
         value = panel["student"].map(pd.to_numeric(marks[column], errors="coerce"))
