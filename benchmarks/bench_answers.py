@@ -7,7 +7,6 @@ where is declared in :data:`BROKEN`, before anything is drawn; ``--table`` rewri
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from bench_truth import truths
+from bench_truth import arguments, truths
 from operating_table import BEGIN, END
 from scipy import stats
 from simulated_answers import (
@@ -377,12 +376,7 @@ def headline(summary: pd.DataFrame, seconds: float) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("seeds", nargs="?", type=int, default=SEEDS, help="districts of each kind")
-    parser.add_argument("--first", type=int, default=1, help="first seed")
-    parser.add_argument("--settings", default=",".join(SETTINGS), help="comma-separated")
-    parser.add_argument("--table", type=Path, help="document whose measured part is rewritten")
-    parser.add_argument("--rows", type=Path, help="CSV of all estimates; a run goes on where it ends")
+    parser = arguments(__doc__, SETTINGS, SEEDS)
     given = parser.parse_args()
     started = time.perf_counter()
     rows = districts(given.settings.split(","), range(given.first, given.first + given.seeds), given.rows)

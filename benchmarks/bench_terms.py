@@ -8,15 +8,13 @@ measured part of ``docs/operating-characteristics-terms.md``; with ``--rows`` a 
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from bench_truth import districts
+from bench_truth import arguments, districts
 from simulated_terms import TERM_WORLDS, draw_terms
 from terms_table import write_terms_tables
 
@@ -253,12 +251,7 @@ def headline(table: pd.DataFrame, seconds: float) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("seeds", nargs="?", type=int, default=SEEDS, help="districts of each kind")
-    parser.add_argument("--first", type=int, default=1, help="first seed")
-    parser.add_argument("--settings", default=",".join(TERM_WORLDS), help="comma-separated")
-    parser.add_argument("--table", type=Path, help="document whose measured part is rewritten")
-    parser.add_argument("--rows", type=Path, help="CSV of all estimates; a run goes on where it ends")
+    parser = arguments(__doc__, TERM_WORLDS, SEEDS)
     parser.add_argument("--processes", type=int, default=2)
     given = parser.parse_args()
     started = time.perf_counter()

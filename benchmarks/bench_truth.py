@@ -12,7 +12,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache, partial
 from pathlib import Path
@@ -325,17 +325,19 @@ def headline(table: pd.DataFrame, seconds: float) -> dict:
     }  # fmt: skip
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("seeds", nargs="?", type=int, default=SEEDS, help="districts of each kind")
+def arguments(doc: str, settings: Iterable[str], seeds: int) -> argparse.ArgumentParser:
+    """What every benchmark of simulated districts is asked by."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("seeds", nargs="?", type=int, default=seeds, help="districts of each kind")
     parser.add_argument("--first", type=int, default=1, help="first seed")
-    parser.add_argument("--settings", default=",".join(SETTINGS), help="comma-separated")
+    parser.add_argument("--settings", default=",".join(settings), help="comma-separated")
     parser.add_argument("--table", type=Path, help="document whose measured part is rewritten")
-    parser.add_argument(
-        "--rows",
-        type=Path,
-        help="CSV of all estimates: grows batch by batch, and a run goes on where it ends",
-    )
+    parser.add_argument("--rows", type=Path, help="CSV of all estimates; a run goes on where it ends")
+    return parser
+
+
+def main() -> None:
+    parser = arguments(__doc__, SETTINGS, SEEDS)
     given = parser.parse_args()
     started = time.perf_counter()
     rows = districts(given.settings.split(","), range(given.first, given.first + given.seeds), given.rows)
