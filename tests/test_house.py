@@ -35,6 +35,7 @@ RANKS = {
     "panel_frames": 4,
     "exposure": 4,
     "panel": 5,
+    "panel_store": 6,
     "missing": 5,
     "time_order": 5,
     "effects": 6,
