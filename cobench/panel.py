@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from cobench.errors import StudyFileError
 from cobench.exposure import earlier_terms, exposure, first_level, first_true
-from cobench.panel_frames import with_codes
+from cobench.panel_frames import of_term, with_codes
 from cobench.study import Effect, Outcome, Source, Study, Term
 
 ATTENDING = ("enrolled", "transferred_in")
@@ -280,13 +280,9 @@ def _outcome_values(
         own = scores[(scores["scale"] == outcome.scale) & (scores["term"] == term.id)].set_index("student")
         values = own[["score", "measured_on"]].rename(columns={"score": "value"}).assign(reason=None)
     else:
-        outcomes = frames["outcomes"]
-        mine = (
-            (outcomes["measure"] == outcome.measure)
-            & (outcomes["term"] == term.id)
-            & outcomes["student"].notna()
-        )
-        own = outcomes[mine].set_index("student")
+        rows = of_term(frames, "outcomes", term.id)
+        mine = (rows["measure"] == outcome.measure) & rows["student"].notna()
+        own = rows[mine].set_index("student")
         values = own[["value", "measured_on", "missing_reason"]].rename(columns={"missing_reason": "reason"})
     if not outcome.standardise:
         return values

@@ -17,7 +17,7 @@ from cobench.roll import Roll
 from cobench.study import Study, Term
 from cobench.tables import DTYPES, TABLES
 
-_LATER = ("memberships", "outcomes", "contacts", "attendance", "events", "logs", "history", "seats")
+_LATER = ("memberships", "contacts", "attendance", "events", "logs", "history", "seats")
 _CODES = pa.dictionary(pa.int32(), pa.string())
 
 
@@ -46,6 +46,7 @@ class StoredFrames(Mapping):
         self._roll = Roll(pa.chunked_array(listed, pa.string()))
         self.names = self._roll.names
         self._read = {name: self._numbered(name, each) for name, each in held.items()}
+        self._by_term: dict[tuple[str, str], pd.DataFrame] = {}
         if scores is not None:
             self._read["scores"] = self._with_numbers(scores)
 
@@ -65,12 +66,19 @@ class StoredFrames(Mapping):
     def __len__(self) -> int:
         return len({*self._read, *_LATER})
 
+    def of_term(self, name: str, term_id: str) -> pd.DataFrame:
+        """Rows of one term of a table by student; no other term is read."""
+        if (name, term_id) not in self._by_term:
+            table = store.read_codes(self._study, name, [term_id])
+            self._by_term[name, term_id] = self._numbered(name, table)
+        return self._by_term[name, term_id]
+
     def _asked(self, name: str) -> pd.DataFrame:
         if name == "history":
             return _history(_counted(self._study, self._term, self._until), self._roll)
         if name == "seats":
             return self._seats()
-        terms = {"outcomes": self._measured, "events": self._until, "logs": self._until}
+        terms = {"events": self._until, "logs": self._until}
         columns = _asked_of(self._study, name) if name in ("contacts", "attendance") else None
         table = store.read_codes(self._study, name, terms.get(name, [self._term.id]), columns=columns)
         return self._numbered(name, table) if "student" in table.column_names else _frame(name, table)
@@ -106,6 +114,13 @@ class StoredFrames(Mapping):
             numbers = numbers.copy()
             numbers[strange] = len(self.names) + codes
         return numbers
+
+
+def of_term(frames: Mapping[str, pd.DataFrame], name: str, term_id: str) -> pd.DataFrame:
+    """Rows of one term of table ``name`` with students as numbers."""
+    if isinstance(frames, StoredFrames):
+        return frames.of_term(name, term_id)
+    return frames[name][frames[name]["term"] == term_id]
 
 
 def with_codes(frames: Mapping[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], pa.Array]:

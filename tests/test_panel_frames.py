@@ -6,7 +6,7 @@ import pandas as pd
 import pyarrow as pa
 
 from cobench import store
-from cobench.panel_frames import StoredFrames, with_codes
+from cobench.panel_frames import StoredFrames, of_term, with_codes
 
 
 def test_a_table_is_read_when_it_is_asked_for(district_study, monkeypatch):
@@ -20,11 +20,20 @@ def test_a_table_is_read_when_it_is_asked_for(district_study, monkeypatch):
     )
     frames = StoredFrames(district_study, district_study.newest_term())
     assert read == ["students", "enrolments"]
-    assert len(frames["outcomes"]) > 0
-    assert len(frames["outcomes"]) > 0
-    assert read == ["students", "enrolments", "outcomes"]
+    assert len(frames["contacts"]) > 0
+    assert len(frames["contacts"]) > 0
+    assert read == ["students", "enrolments", "contacts"]
     assert "history" in frames
     assert "scores" not in frames
+
+
+def test_outcomes_are_read_a_term_at_a_time(district_study):
+    first, second = (each.id for each in district_study.terms[:2])
+    frames = StoredFrames(district_study, district_study.terms[1])
+    rows = {term: of_term(frames, "outcomes", term) for term in (first, second)}
+    assert all(set(found["term"]) == {term} for term, found in rows.items())
+    plain = store.read_table(district_study, "outcomes", [first, second])
+    assert len(of_term({"outcomes": plain}, "outcomes", first)) == len(rows[first])
 
 
 def test_numbers_are_places_in_the_names(district_study):
