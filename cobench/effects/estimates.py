@@ -115,11 +115,15 @@ def _typed(frame: pd.DataFrame) -> dict[str, np.ndarray]:
     for name in COLUMNS:
         default = DEFAULTS.get(name)
         if name in TEXTS:
-            values = frame[name].to_numpy(dtype="object") if name in frame else np.full(n, None, dtype="object")
+            values = (
+                frame[name].to_numpy(dtype="object") if name in frame else np.full(n, None, dtype="object")
+            )
             found[name] = np.where(pd.isna(values), default or "", values)
             found[name] = np.array([str(each) for each in found[name]], dtype="object")
         elif name in COUNTS:
-            found[name] = pd.to_numeric(frame[name]).array if name in frame else np.full(n, None, dtype="object")
+            found[name] = (
+                pd.to_numeric(frame[name]).array if name in frame else np.full(n, None, dtype="object")
+            )
         else:
             numbers = (
                 pd.to_numeric(frame[name]).to_numpy(dtype="float64", na_value=np.nan)
