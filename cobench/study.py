@@ -201,6 +201,20 @@ class OverTerms:
 
 
 @dataclass(frozen=True)
+class Imputation:
+    """Missing answers completed many times over, beside the students whose answers are complete.
+
+    ``also``: further columns of the panel that tell of missing values or of whether they are missing. ``seed`` is the
+    study's by default.
+    """
+
+    imputations: int = 20
+    rounds: int = 10
+    also: tuple[str, ...] = ()
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
 class Effect:
     """An effect to estimate, declared before the outcomes are seen.
 
@@ -232,6 +246,7 @@ class Effect:
     terms: tuple[str, ...] = ()
     doses: Literal["count", "minutes"] | None = None
     over_terms: OverTerms | None = None
+    impute: Imputation | None = None
     id: str = ""
 
     @property
@@ -245,15 +260,9 @@ class Effect:
         primary = changed.pop("method", self.primary)
         changed.pop("trim", None)
         return replace(
-            self,
-            primary=primary,
-            methods=(),
-            robustness=(),
-            subgroups=(),
-            doses=None,
-            over_terms=None,
+            self, primary=primary, methods=(), robustness=(), subgroups=(), doses=None, over_terms=None, impute=None,
             **changed,
-        )
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ RANKS = {
     "effects": 6,
     "designs": 7,
     "over_terms": 8,
+    "imputed": 8,
+    "lost": 8,
     "monitor": 7,
     "release": 8,
     "show": 9,

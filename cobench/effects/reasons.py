@@ -11,6 +11,10 @@ from cobench.declared import Text
 from cobench.errors import NotEstimableError
 
 REASONS: dict[str, Text] = {
+    "nothing_missing": Text(
+        en="nothing that could be imputed is missing",
+        zh="没有可以插补的缺失值",
+    ),
     "no_rows": Text(
         en="no student has both a known exposure to {treatment} and a measured {outcome}",
         zh="没有学生同时具有已知的 {treatment} 与已测量的 {outcome}",
