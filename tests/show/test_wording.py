@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cobench.effects.estimates import VOCABULARY
 from cobench.errors import CobenchError
 from cobench.show import number, phrases, say
-from cobench.effects.estimates import VOCABULARY
 from cobench.show.wording import LANGUAGES, MINUS, p_text, slots, wording
 
 
