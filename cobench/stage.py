@@ -13,7 +13,7 @@ import duckdb
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from cobench import __version__, imputed, lost, store
+from cobench import __version__, for_whom, imputed, lost, store
 from cobench.designs import design_of, never_before, specifications
 from cobench.effects.checks import Check
 from cobench.effects.estimate import (
@@ -86,6 +86,7 @@ def code_key() -> str:
         "over_terms.py",
         "imputed.py",
         "lost.py",
+        "for_whom.py",
         "panel_frames.py",
         "exposure.py",
         "roll.py",
@@ -122,7 +123,7 @@ def compute(
     earlier = [] if panels else earlier_panels(study, term, measured["scores"], frames["set_aside"])
     estimated |= curves(study, panel, earlier)
     missing = missing_reasons(study, panel, {} if panels else {**frames, "scores": measured["scores"]})
-    estimated |= of_missing(study, panel, missing)
+    estimated |= further(study, panel, missing)
     return {
         **measured,
         "missing": missing,
@@ -160,20 +161,25 @@ def curves(study: Study, panel: Panel, earlier: Sequence[Panel]) -> dict[str, pd
     return {"curves": curve_frame(rows), "curve_checks": _stacked(told, CHECKS[1:])}
 
 
-def of_missing(study: Study, panel: Panel, missing: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """What missing answers may do: declared imputations, attrition and bounds of declared draws."""
+def further(study: Study, panel: Panel, missing: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """What effects declare beyond their specifications: imputations, loss after a draw, for whom it is larger."""
     effects = study.effects_in(panel.term.id)
-    frames = {effect.id: population_of(panel.frame, effect) for effect in effects}
+    frames = {each.id: population_of(panel.frame, each) for each in effects}
     with threadpool_limits(1):  # thousands of small products, which threads make slower
         completed = {
             each.id: imputed.imputed_rows(study, panel, frames[each.id], each, missing)
             for each in effects
             if each.impute
         }
+        ranked = {
+            each.id: for_whom.for_whom(study, panel, frames[each.id], each)
+            for each in effects
+            if each.heterogeneity
+        }
     drawn = {
         each.id: lost.lost_rows(study, panel, frames[each.id], each) for each in effects if each.assignment
     }
-    return imputed.stacked(completed) | lost.stacked(drawn)
+    return imputed.stacked(completed) | lost.stacked(drawn) | for_whom.stacked(ranked)
 
 
 def read_frames(study: Study, term: Term) -> dict[str, pd.DataFrame]:

@@ -215,6 +215,15 @@ class Imputation:
 
 
 @dataclass(frozen=True)
+class ForWhom:
+    """A forest asks for whom the effect is larger (:func:`cobench.effects.fit_heterogeneity`); exploratory."""
+
+    divisions: int = 11
+    groups: int = 4
+    trees: int = 100
+
+
+@dataclass(frozen=True)
 class Effect:
     """An effect to estimate, declared before the outcomes are seen.
 
@@ -247,6 +256,7 @@ class Effect:
     doses: Literal["count", "minutes"] | None = None
     over_terms: OverTerms | None = None
     impute: Imputation | None = None
+    heterogeneity: ForWhom | None = None
     id: str = ""
 
     @property
@@ -261,7 +271,7 @@ class Effect:
         changed.pop("trim", None)
         return replace(
             self, primary=primary, methods=(), robustness=(), subgroups=(), doses=None, over_terms=None, impute=None,
-            **changed,
+            heterogeneity=None, **changed,
         )  # fmt: skip
 
 

@@ -171,7 +171,7 @@ def _check_effect(study: Study, path: str, effect: Effect) -> None:
             _check_tables_effect(study, place, each, outcome)
         _check_draw_and_instrument(place, each)
     _check_robustness(path, effect)
-    _check_imputation(study, path, effect)
+    _check_further(study, path, effect)
     if effect.role == "confirmatory" and outcome.rated_by_visitor:
         raise StudyFileError(
             en=f"{path}.role: an outcome rated by the visiting teacher can't be confirmatory; write exploratory",
@@ -216,7 +216,18 @@ def _check_robustness(path: str, effect: Effect) -> None:
             )
 
 
-def _check_imputation(study: Study, path: str, effect: Effect) -> None:
+def _check_further(study: Study, path: str, effect: Effect) -> None:
+    asked = effect.heterogeneity
+    if asked is not None:
+        for name, value, least in (
+            ("divisions", asked.divisions, 1),
+            ("groups", asked.groups, 2),
+            ("trees", asked.trees, 1),
+        ):
+            if value < least:
+                raise not_allowed(f"{path}.heterogeneity.{name}", value, [f"{least} or more"])
+        if not effect.adjust:
+            raise _missing(f"{path}.adjust")
     given = effect.impute
     if given is None:
         return

@@ -42,6 +42,7 @@ RANKS = {
     "over_terms": 8,
     "imputed": 8,
     "lost": 8,
+    "for_whom": 8,
     "monitor": 7,
     "release": 8,
     "show": 9,

@@ -41,7 +41,7 @@ VOCABULARY = {
     ),
     "method": (
         "difference", "regress", "ipw", "entropy_balance", "matching", "aipw", "did", "multilevel", "dose", "iv",
-        "mediation", "value_added", "student_fixed_effects", "lee_bounds",
+        "mediation", "value_added", "student_fixed_effects", "lee_bounds", "forest",
     ),
     "estimand": (
         "ATT", "ATE", "ATO", "variance_weighted", "mean_difference", "between_clusters", "group_time",
