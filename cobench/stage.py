@@ -96,6 +96,7 @@ def code_key() -> str:
         "stage.py",
         "tables.py",
         "study.py",
+        "effect_keys.py",
         "sources.py",
     ):
         digest.update((root / name).read_bytes())
