@@ -11,8 +11,9 @@ from pathlib import Path
 
 import duckdb
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
-from cobench import __version__, store
+from cobench import __version__, for_whom, imputed, lost, store
 from cobench.designs import design_of, never_before, specifications
 from cobench.effects.checks import Check
 from cobench.effects.estimate import (
@@ -82,6 +83,9 @@ def code_key() -> str:
         "designs.py",
         "panel.py",
         "over_terms.py",
+        "imputed.py",
+        "lost.py",
+        "for_whom.py",
         "panel_frames.py",
         "panel_store.py",
         "exposure.py",
@@ -92,6 +96,7 @@ def code_key() -> str:
         "stage.py",
         "tables.py",
         "study.py",
+        "effect_keys.py",
         "sources.py",
     ):
         digest.update((root / name).read_bytes())
@@ -117,9 +122,11 @@ def compute(
     estimated = estimate_all(study, panel, jobs=jobs, on_progress=on_progress)
     earlier = [] if panels else earlier_panels(study, term, measured["scores"], frames["set_aside"])
     estimated |= curves(study, panel, earlier)
+    missing = missing_reasons(study, panel, {} if panels else {**frames, "scores": measured["scores"]})
+    estimated |= further(study, panel, missing)
     return {
         **measured,
-        "missing": missing_reasons(study, panel, {} if panels else {**frames, "scores": measured["scores"]}),
+        "missing": missing,
         "panel": panel.frame,
         "measured": panel.measured,
         "roster_flow": panel.flow,
@@ -141,14 +148,35 @@ def curves(study: Study, panel: Panel, earlier: Sequence[Panel]) -> dict[str, pd
     """Declared curves of every effect of the panel's term, by dose and over terms, and what tests say of them."""
     rows, checks = {}, {}
     for effect in study.effects_in(panel.term.id):
-        frame = _population(panel.frame, effect)
+        frame = population_of(panel.frame, effect)
         if effect.doses:
             rows[effect.id, DOSE], checks[f"{effect.id}:{DOSE}"] = dose_curve(study, panel, frame, effect)
         if effect.over_terms:
-            panels = [replace(each, frame=_population(each.frame, effect)) for each in (*earlier, panel)]
+            panels = [replace(each, frame=population_of(each.frame, effect)) for each in (*earlier, panel)]
             rows[effect.id, TERMS], checks[f"{effect.id}:{TERMS}"] = terms_curve(study, panels, effect)
     told = {name: _check_rows(found) for name, found in checks.items()}
     return {"curves": curve_frame(rows), "curve_checks": _stacked(told, CHECKS[1:])}
+
+
+def further(study: Study, panel: Panel, missing: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """What effects declare beyond their specifications: imputations, loss after a draw, for whom it is larger."""
+    effects = study.effects_in(panel.term.id)
+    frames = {each.id: population_of(panel.frame, each) for each in effects}
+    with threadpool_limits(1):  # thousands of small products, which threads make slower
+        completed = {
+            each.id: imputed.imputed_rows(study, panel, frames[each.id], each, missing)
+            for each in effects
+            if each.impute
+        }
+        ranked = {
+            each.id: for_whom.for_whom(study, panel, frames[each.id], each)
+            for each in effects
+            if each.heterogeneity
+        }
+    drawn = {
+        each.id: lost.lost_rows(study, panel, frames[each.id], each) for each in effects if each.assignment
+    }
+    return imputed.stacked(completed) | lost.stacked(drawn) | for_whom.stacked(ranked)
 
 
 def read_frames(study: Study, term: Term) -> dict[str, pd.DataFrame]:
@@ -222,7 +250,7 @@ def estimate_declared(study: Study, panel: Panel, effect: Effect) -> EffectResul
         if not effect.replication_only:
             used = [*design.covariates, *(name for each in variants for name in each.covariates)]
             check_time_order(panel, dict.fromkeys(used), effect.outcome, dates_required=True)
-        frame = _population(panel.frame, effect)
+        frame = population_of(panel.frame, effect)
     except CobenchError as error:
         if isinstance(error, StudyFileError):
             raise
@@ -260,7 +288,7 @@ def _spawn():
     return multiprocessing.get_context("spawn")
 
 
-def _population(frame: pd.DataFrame, effect: Effect) -> pd.DataFrame:
+def population_of(frame: pd.DataFrame, effect: Effect) -> pd.DataFrame:
     """Rows of the panel that ``effect.filter`` keeps."""
     if effect.filter is None:
         return frame

@@ -115,6 +115,10 @@ class Desk:
         """A fixed phrase in the desk's language."""
         return say(key, self.language, **slots)
 
+    def reason(self, text: str) -> str:
+        """Why something can't be estimated, in the desk's language."""
+        return reason_in(text, self.language)
+
     def has(self, name: str) -> bool:
         """Whether the term stage holds a frame ``name`` (a study of one table has no visit logs)."""
         try:
