@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cobench import tables
+from cobench import reads, tables
 from cobench.errors import ConservationError, StageMissingError
 from cobench.lock import storing, writing
 from cobench.study import Study
@@ -237,7 +237,7 @@ def read_table(
     if rows is None:
         frame = tables.empty(name) if name in tables.TABLES else pd.DataFrame()
         return frame if columns is None or frame.empty and not len(frame.columns) else frame[list(columns)]
-    with connect(study, views=False) as connection:
+    with reads.quiet(), connect(study, views=False) as connection:
         wanted = "*" if columns is None else ", ".join(f'"{each}"' for each in columns)
         frame = connection.sql(f"select {wanted} from {rows}").df()
     return tables.conform(name, frame, columns) if name in tables.TABLES else frame
@@ -255,7 +255,8 @@ def read_codes(
         nothing = tables.empty(name).astype(dict.fromkeys(texts, "category"))
         return tables.to_arrow(name, nothing).select(wanted)
     read = partial(pq.read_table, columns=wanted, read_dictionary=texts, partitioning=None, pre_buffer=False)
-    return pa.concat_tables(map(read, files))
+    with reads.quiet():
+        return pa.concat_tables(map(read, files))
 
 
 @contextmanager
@@ -324,19 +325,53 @@ def stage_key(study: Study, term: str) -> str | None:
 
 
 def read_stage(study: Study, term: str, name: str) -> pd.DataFrame:
-    """One derived frame of ``term``.
+    """One derived frame of ``term``; the reading is noted (:mod:`cobench.reads`).
 
     Raises
     ------
     StageMissingError
         When the term stage hasn't been computed or has no such frame.
     """
+    reads.note("stage", term, name)
+    return _stage_frame(study, term, name)
+
+
+def read_own(study: Study, term: str, name: str, school: str) -> pd.DataFrame:
+    """Rows of one school in a derived frame of ``term``, by its column ``school`` or by the panel's students.
+
+    A report that reads no more than these is not made anew when another school's rows change.
+
+    Raises
+    ------
+    StageMissingError
+    """
+    reads.note("own", term, name, school)
+    frame = _stage_frame(study, term, name)
+    own = frame["school"] if "school" in frame else frame["student"].map(school_of_students(study, term))
+    return frame[own == school].reset_index(drop=True)
+
+
+def school_of_students(study: Study, term: str) -> pd.Series:
+    """The school of every student of the panel of ``term``."""
+    panel = _stage_frame(study, term, "panel", columns=["student", "school"])
+    return panel.set_index("student")["school"]
+
+
+def stage_path(study: Study, term: str, name: str) -> Path | None:
+    """The file of a derived frame; None when there is none."""
     folder = processed_dir(study) / "derived" / term
     current = folder / "current.json"
-    if current.exists():
-        path = folder / json.loads(current.read_text(encoding="utf-8"))["folder"] / f"{name}.parquet"
-        if path.exists():
-            return pd.read_parquet(path)
+    if not current.exists():
+        return None
+    path = folder / json.loads(current.read_text(encoding="utf-8"))["folder"] / f"{name}.parquet"
+    return path if path.exists() else None
+
+
+def _stage_frame(study: Study, term: str, name: str, columns: list[str] | None = None) -> pd.DataFrame:
+    with reads.quiet():
+        path = stage_path(study, term, name)
+        if path is not None:
+            return pd.read_parquet(path, columns=columns)
     raise StageMissingError(
         en=f"{name} of term {term} has not been computed; run `cobench run {term}`",
         zh=f"学期 {term} 的 {name} 尚未计算；请运行 `cobench run {term}`",
@@ -414,6 +449,18 @@ def _files(
     parts: Collection[str] | None = None,
 ) -> list[str]:
     wanted = None if terms is None else {NO_TERM, *terms}
+    reads.note("table", name, *sorted(wanted or ()))
+    return table_files(study, name, wanted, deliveries, parts)
+
+
+def table_files(
+    study: Study,
+    name: str,
+    wanted: Collection[str] | None = None,
+    deliveries: Collection[str] | None = None,
+    parts: Collection[str] | None = None,
+) -> list[str]:
+    """Files of a stored table, of some terms; each is named by its content."""
     found = [
         (term, delivery, part, entry["file"])
         for delivery, each in read_deliveries(study).items()

@@ -23,6 +23,7 @@ RANKS = {
     "errors": 0,
     "declared": 0,
     "tables": 0,
+    "reads": 0,
     "sources": 0,
     "study": 1,
     "study_rules": 1,

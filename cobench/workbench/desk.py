@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cobench import store
+from cobench import reads, store
 from cobench.declared import Text
 from cobench.effects.estimates import COLUMNS as ESTIMATE_COLUMNS
 from cobench.effects.reasons import reason_in
@@ -40,7 +40,9 @@ def open_study(path: str | Path = ".", term: str = NEWEST, language: str = "zh")
     StageMissingError
         During a run, when the term stage isn't there.
     """
-    study = load_study(find_study(path))
+    root = find_study(path)
+    reads.watch(root)
+    study = load_study(root)
     opened = study.newest_term() if term == NEWEST else study.term(term)
     guard_display()
     use_theme(language)
@@ -104,6 +106,13 @@ class Desk:
         if name not in self._frames:
             self._frames[name] = store.read_stage(self.study, self.term.id, name)
         return self._frames[name]
+
+    def own(self, name: str, school: str) -> pd.DataFrame:
+        """Rows of one school in a derived frame; not released. The reading is noted as the school's own."""
+        key = f"{name}@{school}"
+        if key not in self._frames:
+            self._frames[key] = store.read_own(self.study, self.term.id, name, school)
+        return self._frames[key]
 
     def stored(self, name: str) -> pd.DataFrame:
         """A stored table of the term; not released."""

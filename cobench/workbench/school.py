@@ -124,9 +124,8 @@ def lectures(desk: Desk, school: str) -> Displayed:
 
 def missing(desk: Desk, school: str) -> Displayed:
     """The school's students: exposures and outcomes known, and why not for the others."""
-    own = desk.derived("panel")["school"] == school
     columns = [*desk.study.treatments, *desk.study.outcomes]
-    return quality.missing_table(desk, columns, desk.say("page.missing_school"), rows=own)
+    return quality.missing_table(desk, columns, desk.say("page.missing_school"), school=school)
 
 
 def value_added(desk: Desk) -> Displayed:
