@@ -113,12 +113,14 @@ class Cache:
         if made is None:
             page = self.study.root / "reports" / self.term_id / judged.report.path
             made = Outcome(judged.report, "ok", judged.note.seconds, page)
+        kept = self.notebook(judged.report)
+        if made.state == "ok" and kept.exists():
+            made = replace(made, notebook=kept)
         if judged.action == "run" or made.state != "ok":
             return replace(made, why=judged.why)
         return replace(
             made,
             seconds=judged.note.seconds,
-            notebook=self.notebook(judged.report),
             ledger=self.ledger(judged.report),
             reads=tuple(read for read, _ in judged.note.reads),
             made="reused" if judged.action == "reuse" else "rendered",
@@ -140,7 +142,7 @@ class Cache:
             if outcome.reads is None or not outcome.report.cached:
                 return
             private_folder(place)
-            shutil.move(outcome.kept, place / "notebook.ipynb")
+            shutil.move(outcome.notebook, place / "notebook.ipynb")
             ledger = outcome.ledger.read_bytes() if outcome.ledger.exists() else b""
             (place / "ledger.jsonl").write_bytes(ledger)
             note = Note(

@@ -29,8 +29,8 @@ STOP_SECONDS = 10
 class Outcome:
     """What became of one report.
 
-    ``page``, ``notebook``, ``ledger`` (what it released) and ``kept`` (the notebook as far as the page shows it) lie in the
-    work folder; ``reads`` is None where it isn't known. ``made`` and ``why`` say what was done anew and why, ``finished``
+    ``page``, ``ledger`` (what it released) and ``notebook`` (executed: as far as the page shows it, or as far as it came)
+    lie in the work folder; ``reads`` is None where it isn't known. ``made`` and ``why`` say what was done anew and why, ``finished``
     when, where that was in an earlier run. ``reason`` is for readers, ``detail`` (a traceback) for analysts only;
     ``cell`` counts the cells of the source notebook from 1.
     """
@@ -41,7 +41,6 @@ class Outcome:
     page: Path | None = None
     notebook: Path | None = None
     ledger: Path | None = None
-    kept: Path | None = None
     reads: tuple[Read, ...] | None = None
     made: Literal["run", "rendered", "reused"] = "run"
     why: Text | None = None

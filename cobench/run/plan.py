@@ -139,7 +139,9 @@ def _declaration(path: Path) -> Declaration | None:
         )
     if not isinstance(declared, dict):
         raise _bad_declaration(path, "an object", "应为对象")
-    unknown = [key for key in declared if key not in ("report", "each", "needs", "title", "order", "about", "cache")]
+    unknown = [
+        key for key in declared if key not in ("report", "each", "needs", "title", "order", "about", "cache")
+    ]
     if unknown:
         raise _bad_declaration(path, f"unknown key {unknown[0]!r}", f"未知的键 {unknown[0]!r}")
     if not declared.get("report", True):

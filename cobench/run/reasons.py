@@ -25,7 +25,9 @@ def changed(reasons: Mapping[str, Sequence[str]]) -> Text:
     joined: dict[str, list[str]] = {}
     for kind in sorted(reasons, key=_ORDER.index):
         joined.setdefault(_KINDS.get(kind, kind), []).extend(reasons[kind])
-    told = [why(kind, what=Text(_listed(names, "zh"), _listed(names, "en"))) for kind, names in joined.items()]
+    told = [
+        why(kind, what=Text(_listed(names, "zh"), _listed(names, "en"))) for kind, names in joined.items()
+    ]
     return Text("；".join(each.zh for each in told), "; ".join(each.en for each in told))
 
 

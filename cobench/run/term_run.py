@@ -214,7 +214,9 @@ def _make(
 def _settle(cache: Cache, outcomes: Sequence[Outcome], edition: Edition) -> None:
     entries = {entry["page"]: entry for entry in edition.manifest["reports"]}
     cache.settle(
-        outcomes, {page: entry["page_sha256"] for page, entry in entries.items()}, edition.manifest["finished"]
+        outcomes,
+        {page: entry["page_sha256"] for page, entry in entries.items()},
+        edition.manifest["finished"],
     )
     cache.forget_others(entries)
 

@@ -74,6 +74,7 @@ def run_report(task: Task) -> Outcome:
             kept = plain_notebook(notebook, task.report.language)
             task.kept.write_text(nbformat.writes(kept), encoding="utf-8")
     except PageError as error:
+        task.notebook.write_text(nbformat.writes(notebook), encoding="utf-8")
         reason = phrase("reason.page_error", what=error.text)
         return _failed(task, started, reason, error, cell=None)
     except Exception as error:  # whatever a notebook raises is that report's failure
@@ -83,9 +84,8 @@ def run_report(task: Task) -> Outcome:
         state="ok",
         seconds=time.monotonic() - started,
         page=task.page,
-        notebook=task.notebook,
+        notebook=task.kept,
         ledger=task.ledger,
-        kept=task.kept,
         reads=noted(task.reads),
     )
 
@@ -136,9 +136,10 @@ def _papermill(task: Task):
 
     return papermill.execute_notebook(
         task.report.notebook,
-        task.notebook,
+        None,
         parameters=dict(task.report.parameters),
         engine_name=ENGINE,
+        partial=str(task.notebook),
         kernel_name=KERNEL,
         language="python",
         cwd=task.study_root,

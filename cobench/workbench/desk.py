@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from pathlib import Path
@@ -79,6 +79,7 @@ class Desk:
     term: Term
     language: str
     _frames: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)
+    _tables: dict[Hashable, Released] = field(default_factory=dict, repr=False)
 
     @cached_property
     def planned(self) -> frozenset[Key]:
@@ -119,6 +120,14 @@ class Desk:
         if name not in self._frames:
             self._frames[name] = store.read_table(self.study, name, [self.term.id])
         return self._frames[name]
+
+    def once(self, key: Hashable, release: Callable[[], Released]) -> Released:
+        """A released table that several parts of a page ask for; released anew only where tables are collected."""
+        if ledger.is_collecting():
+            return release()
+        if key not in self._tables:
+            self._tables[key] = release()
+        return self._tables[key]
 
     def say(self, key: str, **slots: object) -> str:
         """A fixed phrase in the desk's language."""

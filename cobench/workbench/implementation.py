@@ -65,6 +65,10 @@ def standards_released(desk: Desk, school: str | None = None) -> Released:
 
     Counts of classes and activities are about things; counts of students pass the threshold.
     """
+    return desk.once(("standards", school), lambda: _standards_released(desk, school))
+
+
+def _standards_released(desk: Desk, school: str | None) -> Released:
     judged = desk.derived("standards") if school is None else desk.own("standards", school)
     judged = judged.astype({"n_units": "float64", "n_met": "float64"})
     judged = judged.assign(share=judged["n_met"] / judged["n_units"])
@@ -140,10 +144,15 @@ def reach_released(desk: Desk, frame: pd.DataFrame, *keys: str) -> Released:
     )
 
 
+def reach_of_schools(desk: Desk) -> Released:
+    """Students reached of each school."""
+    return desk.once("reach of schools", lambda: reach_released(desk, desk.derived("reach"), "school"))
+
+
 def reach_by_school(desk: Desk) -> Displayed:
     """Coverage of each school: face to face apart from any mode, and families never reached."""
     return table(
-        reach_released(desk, desk.derived("reach"), "school"),
+        reach_of_schools(desk),
         language=desk.language,
         labels=desk.labels,
         caption=desk.say("page.reach"),
