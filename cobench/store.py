@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 
 from cobench import reads, tables
 from cobench.errors import ConservationError, StageMissingError
+from cobench.files import file_hash, write_json, write_text
 from cobench.lock import storing, writing
 from cobench.study import Study
 
@@ -333,28 +334,7 @@ def read_stage(study: Study, term: str, name: str) -> pd.DataFrame:
         When the term stage hasn't been computed or has no such frame.
     """
     reads.note("stage", term, name)
-    return _stage_frame(study, term, name)
-
-
-def read_own(study: Study, term: str, name: str, school: str) -> pd.DataFrame:
-    """Rows of one school in a derived frame of ``term``, by its column ``school`` or by the panel's students.
-
-    A report that reads no more than these is not made anew when another school's rows change.
-
-    Raises
-    ------
-    StageMissingError
-    """
-    reads.note("own", term, name, school)
-    frame = _stage_frame(study, term, name)
-    own = frame["school"] if "school" in frame else frame["student"].map(school_of_students(study, term))
-    return frame[own == school].reset_index(drop=True)
-
-
-def school_of_students(study: Study, term: str) -> pd.Series:
-    """The school of every student of the panel of ``term``."""
-    panel = _stage_frame(study, term, "panel", columns=["student", "school"])
-    return panel.set_index("student")["school"]
+    return stage_frame(study, term, name)
 
 
 def stage_path(study: Study, term: str, name: str) -> Path | None:
@@ -367,7 +347,8 @@ def stage_path(study: Study, term: str, name: str) -> Path | None:
     return path if path.exists() else None
 
 
-def _stage_frame(study: Study, term: str, name: str, columns: list[str] | None = None) -> pd.DataFrame:
+def stage_frame(study: Study, term: str, name: str, columns: list[str] | None = None) -> pd.DataFrame:
+    """:func:`read_stage` without a note of it."""
     with reads.quiet():
         path = stage_path(study, term, name)
         if path is not None:
@@ -376,31 +357,6 @@ def _stage_frame(study: Study, term: str, name: str, columns: list[str] | None =
         en=f"{name} of term {term} has not been computed; run `cobench run {term}`",
         zh=f"学期 {term} 的 {name} 尚未计算；请运行 `cobench run {term}`",
     )
-
-
-def write_json(path: Path, data: object) -> None:
-    """Replace ``path`` by ``data`` as JSON, atomically."""
-    write_text(path, json.dumps(data, ensure_ascii=False, indent=1, sort_keys=True))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace ``path`` by ``text`` in UTF-8, atomically."""
-    with storing():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-
-
-def file_hash(path: Path) -> str:
-    """sha256 of a file, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _manifest_path(study: Study) -> Path:
@@ -441,16 +397,10 @@ def write_parquet(study: Study, folder: str, table: pa.Table) -> str:
     return f"{folder}/{name}"
 
 
-def _files(
-    study: Study,
-    name: str,
-    terms: Iterable[str] | None,
-    deliveries: Collection[str] | None = None,
-    parts: Collection[str] | None = None,
-) -> list[str]:
+def _files(study: Study, name: str, terms: Iterable[str] | None, *of: Collection[str] | None) -> list[str]:
     wanted = None if terms is None else {NO_TERM, *terms}
     reads.note("table", name, *sorted(wanted or ()))
-    return table_files(study, name, wanted, deliveries, parts)
+    return table_files(study, name, wanted, *of)
 
 
 def table_files(

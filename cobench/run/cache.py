@@ -23,8 +23,8 @@ from cobench.run.execute import Outcome
 from cobench.run.kernels import private_folder
 from cobench.run.manifest import file_hash, relative, write_atomically
 from cobench.run.plan import Report
-from cobench.run.render import PageContext
 from cobench.run.reasons import changed, why
+from cobench.run.render import PageContext
 from cobench.study import Study
 
 FORMAT = 1

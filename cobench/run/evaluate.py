@@ -99,7 +99,16 @@ def _evaluate(
             language=language,
             kernels=kernels,
             redo=redo,
+            populations=_populations(desk),
         )
+
+
+def _populations(desk: Desk) -> dict[str, object]:
+    """Students of each school, reached and not: schools that differ in these can't have the same figures."""
+    if not desk.has("reach"):
+        return {}
+    frame = desk.derived("reach")
+    return {str(row["school"]): tuple(row.drop("school")) for _, row in frame.iterrows()}
 
 
 def plan(

@@ -17,6 +17,7 @@ import pandas as pd
 
 import cobench
 from cobench import store
+from cobench.own_rows import school_of_students
 from cobench.reads import Read
 from cobench.run.manifest import file_hash
 from cobench.study import Study
@@ -63,7 +64,7 @@ class Inputs:
         frame = pd.read_parquet(path)
         own = frame.get("school")
         if own is None:
-            own = frame["student"].map(store.school_of_students(self.study, term))
+            own = frame["student"].map(school_of_students(self.study, term))
         shape = repr([(column, str(kind)) for column, kind in frame.dtypes.items()]).encode()
         rows = pd.util.hash_pandas_object(frame, index=False, categorize=True)
         return {

@@ -21,6 +21,7 @@ from cobench.run import gate
 from cobench.run import manifest as manifests
 from cobench.run.cache import Cache
 from cobench.run.execute import Event, Outcome, execute
+from cobench.run.guard import check_reports
 from cobench.run.index import render_index
 from cobench.run.kernels import private_folder
 from cobench.run.plan import Report, check_plan
@@ -82,6 +83,7 @@ def run_term(
     cell_timeout: int | None = 1800,
     kernels: Kernels | None = None,
     redo: Redo = "changed",
+    populations: Mapping[str, object] | None = None,
 ) -> RunResult:
     """Run ``reports`` and publish them in ``reports/<term>/``.
 
@@ -102,6 +104,7 @@ def run_term(
     kernels : see :func:`cobench.run.execute.execute`.
     redo : ``changed`` runs what is new, has changed or failed, ``all`` everything, ``failed`` only what failed or was
         withheld last time; the others are then kept, as with ``partial``.
+    populations : see :func:`cobench.run.guard.check_reports`.
 
     Raises
     ------
@@ -143,6 +146,8 @@ def run_term(
             cell_timeout=cell_timeout,
             kernels=kernels,
         )
+        earlier_terms = [each.id for each in study.terms_until(term_id)]
+        outcomes = check_reports(outcomes, term=term_id, also=earlier_terms, populations=populations)
         outcomes = [gate.check_page(outcome, scan, study) for outcome in outcomes]
         earlier_counts = term_release.published(study, term_id)
         beside = cache.tables_of([entry["page"] for entry in kept])

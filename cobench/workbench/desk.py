@@ -17,6 +17,7 @@ from cobench.effects.estimates import COLUMNS as ESTIMATE_COLUMNS
 from cobench.effects.reasons import reason_in
 from cobench.errors import StageMissingError
 from cobench.monitor.standards import bundled_standards
+from cobench.own_rows import read_own
 from cobench.release import Counted, Released, ledger, release_estimates
 from cobench.release.structure import Key
 from cobench.show import Displayed, Labels, guard_display, say, study_labels, use_theme
@@ -112,7 +113,7 @@ class Desk:
         """Rows of one school in a derived frame; not released. The reading is noted as the school's own."""
         key = f"{name}@{school}"
         if key not in self._frames:
-            self._frames[key] = store.read_own(self.study, self.term.id, name, school)
+            self._frames[key] = read_own(self.study, self.term.id, name, school)
         return self._frames[key]
 
     def stored(self, name: str) -> pd.DataFrame:

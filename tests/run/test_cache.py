@@ -26,7 +26,7 @@ DISTRICT = "print('pupils', int(desk.derived('reach')['n_students'].sum()), len(
 SCHOOL = "print('own', desk.own('panel', school)['x'].sum(), desk.derived('reach')['n_students'].median())"
 LISTED = "import pandas as pd\nprint(len(pd.read_csv('data/extra/list.csv')), len(desk.schools))"
 SCHOOL_PARAMETERS = PARAMETERS + 'school: str = "S01"\n'
-HIDDEN = [markdown("seen nowhere", "hide"), "import sys; print('told nobody', file=sys.stderr)"]
+HIDDEN = [markdown("seen nowhere", "hide"), "import sys; print('told ' + 'nobody', file=sys.stderr)"]
 ALL = ["00_district", "10_list", "20_bare", "30_clock", "70_school-S01", "70_school-S02"]
 CACHED = ["00_district", "10_list", "70_school-S01", "70_school-S02"]
 
