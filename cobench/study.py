@@ -11,6 +11,7 @@ from typing import Literal
 from cobench.declared import Text, build
 from cobench.errors import StudyFileError, UnknownTermError
 from cobench.sources import Source
+from cobench.standard import Standards
 
 Method = Literal["difference", "regress", "ipw", "entropy_balance", "matching", "aipw", "iv"]
 ErrorType = Literal["classic", "HC1", "HC2", "HC3", "CR1", "CR1S", "CR2", "CR3", "wild", "permutation"]
@@ -254,15 +255,6 @@ class Effect:
             over_terms=None,
             **changed,
         )
-
-
-@dataclass(frozen=True)
-class Standards:
-    """Which of the written standards this study checks."""
-
-    profiles: tuple[str, ...] = ()
-    also: tuple[str, ...] = ()
-    leave_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ RANKS = {
     "declared": 0,
     "tables": 0,
     "sources": 0,
+    "standard": 0,
     "study": 1,
     "study_rules": 1,
     "lock": 1,

@@ -16,7 +16,7 @@ from cobench.declared import Text
 from cobench.effects.estimates import COLUMNS as ESTIMATE_COLUMNS
 from cobench.effects.reasons import reason_in
 from cobench.errors import StageMissingError
-from cobench.monitor.standards import bundled_standards
+from cobench.monitor.standards import known_standards
 from cobench.release import Counted, Released, ledger, release_estimates
 from cobench.release.structure import Key
 from cobench.show import Displayed, Labels, guard_display, say, study_labels, use_theme
@@ -179,7 +179,7 @@ class Desk:
         populations = {e.population.en: e.population for e in self.study.effects if e.population}
         return study_labels(
             self.study,
-            standard={each.id: each.label for each in bundled_standards()},
+            standard={each.id: each.label for each in known_standards(self.study.standards)},
             school=named,
             population=populations,
             subgroup={
