@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache, lru_cache
 from importlib import resources
 
 import duckdb
-import numpy as np
 import pandas as pd
 
 from cobench.declared import build, not_allowed
@@ -166,119 +165,133 @@ def judge(connection: duckdb.DuckDBPyConnection, study: Study, term: Term) -> pd
         who might have answered, ``total`` the rows (or the standard's own total). A body that sent nothing of that
         kind is ``no_data``; ``counted`` stands where no number is set. What is ``reported`` has no row.
     """
-    as_of = study.standards.as_of or term.end
+    as_of = min(study.standards.as_of or term.end, term.end)
     bodies = _bodies(connection, term)
     heard = lru_cache(maxsize=None)(
         lambda query: frozenset(r[0] for r in connection.execute(query).fetchall())
     )
-    rows = [
-        _judge_one(connection, standard, study, term, min(as_of, term.end), bodies, heard)
-        for standard in chosen_standards(study.standards)
-        if standard.counts is not None
-    ]
-    return pd.concat(rows, ignore_index=True)[COLUMNS] if rows else pd.DataFrame(columns=COLUMNS)
+    rows = []
+    for standard in chosen_standards(study.standards):
+        if standard.counts is None:
+            continue
+        span = span_of(standard, study, term, as_of)
+        counted = _counted(connection, standard, span, term, as_of)
+        sent = heard(heard_sql(standard, span, term, as_of))
+        rows += [
+            _row(standard, span, as_of, body, counted.get(body, _Count()), body in sent, bodies)
+            for body in _asked(standard, bodies, counted)
+        ]
+    return pd.DataFrame(rows, columns=["due_on", *COLUMNS[:-2], "verdict"]).pipe(_typed)
 
 
 @dataclass(frozen=True)
 class _Bodies:
-    """Schools with children and without, communities by kind."""
+    """Schools and whether children are there, communities and their kind, children by school."""
 
     taught: dict[str, bool]
     communities: dict[str, str]
     n_students: dict[str, int]
 
 
+@dataclass(frozen=True)
+class _Count:
+    n_all: float = 0
+    n_units: float = 0
+    n_met: float = 0
+    n_unknown: float = 0
+    n_beside: float = 0
+    total: float = 0
+
+
 def _bodies(connection: duckdb.DuckDBPyConnection, term: Term) -> _Bodies:
-    fetch = lambda query, *given: dict(connection.execute(query, list(given)).fetchall())  # noqa: E731
+    def listed(query: str, *given: str) -> dict:
+        return dict(connection.execute(query, list(given)).fetchall())
+
     return _Bodies(
-        fetch("select school, taught from now_schools order by school"),
-        fetch(
+        listed("select school, taught from now_schools order by school"),
+        listed(
             "select unit, any_value(kind) from communities where term = ? group by unit order by unit",
             term.id,
         ),
-        fetch("select school, count(*) from roster group by school"),
+        listed("select school, count(*) from roster group by school"),
     )
 
 
-def _judge_one(
-    connection: duckdb.DuckDBPyConnection,
-    standard: Standard,
-    study: Study,
-    term: Term,
-    as_of: date,
-    bodies: _Bodies,
-    heard: Callable[[str], frozenset[str]],
-) -> pd.DataFrame:
-    span = span_of(standard, study, term, as_of)
-    counted = connection.execute(count_sql(standard, span, term, as_of)).df().set_index("body")
-    kind = body_kind(standard.unit)
+def _counted(
+    connection: duckdb.DuckDBPyConnection, standard: Standard, span: Span, term: Term, as_of: date
+) -> dict[str, _Count]:
+    found = connection.execute(count_sql(standard, span, term, as_of)).fetchall()
+    counted = {body: _Count(*(value or 0 for value in numbers)) for body, *numbers in found}
     if standard.counts.table == "contacts" and standard.unit in _CHILDREN:
-        unlogged = dict(connection.execute(unlogged_sql(standard, span, term, as_of)).fetchall())
-        left = counted["n_units"] - counted["n_met"]
-        counted["n_unknown"] = np.minimum(
-            left, pd.Series(unlogged, dtype="float64").reindex(counted.index).fillna(0)
-        )
-    sent = heard(heard_sql(standard, span, term, as_of))
+        unlogged = connection.execute(unlogged_sql(standard, span, term, as_of)).fetchall()
+        for body, n in unlogged:
+            count = counted[body]
+            counted[body] = replace(count, n_unknown=min(n, count.n_units - count.n_met))
+    return counted
+
+
+def _asked(standard: Standard, bodies: _Bodies, counted: Mapping[str, _Count]) -> list[str]:
+    """Who gets a verdict: a school without such a grade or such children isn't asked, nor a community of another kind."""
+    kind = body_kind(standard.unit)
     if kind == DISTRICT:
-        counted = counted.reindex([DISTRICT])
-    elif kind == "community":
-        held = [
-            each
-            for each, of in bodies.communities.items()
-            if not standard.communities or of in standard.communities
-        ]
-        counted = counted.reindex(
-            held if standard.communities else [each for each in held if each in counted.index]
-        )
-    else:
-        counted = counted.reindex(list(bodies.taught))
-        asked = counted["n_all"].notna() | ~counted.index.map(bodies.taught).astype(bool)
-        if standard.unit in _STRUCTURAL and not standard.good:
-            counted = counted[asked]
-    verdict = _verdicts(standard, span, as_of, counted, counted.index.isin(sent))
+        return [DISTRICT]
+    if kind == "community":
+        if not standard.communities:
+            return [each for each in bodies.communities if each in counted]
+        return [each for each, of in bodies.communities.items() if of in standard.communities]
+    structural = standard.unit in _STRUCTURAL and not standard.good
+    return [each for each, taught in bodies.taught.items() if each in counted or not (structural and taught)]
+
+
+def _row(
+    standard: Standard, span: Span, as_of: date, body: str, count: _Count, sent: bool, bodies: _Bodies
+) -> tuple:
+    kind = body_kind(standard.unit)
     return (
-        counted.drop(columns="n_all")
-        .assign(
-            standard=standard.id,
-            profile=standard.profile,
-            kind=standard.kind,
-            school=counted.index if kind == "school" else None,
-            community=counted.index if kind == "community" else None,
-            term=term.id,
-            period=standard.period,
-            unit=standard.unit,
-            threshold=standard.threshold,
-            n_asked=counted.index.map(bodies.n_students) if standard.asked else None,
-            due=pd.Timestamp(span.due),
-            verdict=verdict,
-        )
-        .astype({"school": "str", "community": "str", "n_asked": "float64"})
-        .rename_axis("body")
-        .reset_index()
+        span.due,
+        standard.id,
+        standard.profile,
+        standard.kind,
+        body,
+        body if kind == "school" else None,
+        body if kind == "community" else None,
+        span.terms[-1],
+        standard.period,
+        standard.unit,
+        standard.threshold,
+        count.n_units,
+        count.n_met,
+        count.n_unknown,
+        count.n_beside,
+        bodies.n_students.get(body) if standard.asked else None,
+        count.total,
+        _verdict(standard, as_of >= span.due, count, sent),
     )
 
 
-def _verdicts(
-    standard: Standard, span: Span, as_of: date, counted: pd.DataFrame, sent: np.ndarray
-) -> np.ndarray:
-    """A verdict a body.
-
-    What only grows (counts of a whole period) is met as soon as enough was counted and missed when it is due; what can
-    only get worse (rows that must all be good, slots that have passed, upper limits) is missed at once and met when
+def _verdict(standard: Standard, over: bool, count: _Count, sent: bool) -> str:
+    """What only grows (counts of a whole period) is met as soon as enough was counted and missed when it is due; what
+    can only get worse (rows that must all be good, slots that have passed, upper limits) is missed at once and met when
     the period is over.
     """
-    n, met, unknown = (counted[name].fillna(0) for name in ("n_units", "n_met", "n_unknown"))
-    need = standard.required_share * n - _CLOSE
-    passed, failed, over = met >= need, met + unknown < need, as_of >= span.due
-    if standard.op == "==" or (standard.good and standard.required_share < 1):
-        open_ = np.full(len(counted), not over)
-    elif standard.good or standard.every or standard.op == "<=":
-        open_ = (not over) & ~failed
-    else:
-        open_ = (not over) & ~passed
-    verdict = np.select([open_, passed, failed], ["not_yet_due", "met", "not_met"], "no_data")
+    if not sent or not count.n_all:
+        return "no_data"
     if not standard.judged:
-        verdict = np.full(len(counted), COUNTED, dtype=object)
-    waiting = (n == 0) & (counted["n_all"].fillna(0) > 0)
-    none = ~sent | ((n == 0) & ~waiting)
-    return np.select([none, waiting], ["no_data", "not_yet_due"], verdict)
+        return COUNTED
+    if not count.n_units:
+        return "not_yet_due"
+    need = standard.required_share * count.n_units - _CLOSE
+    passed, failed = count.n_met >= need, count.n_met + count.n_unknown < need
+    if not over:
+        if standard.op == "==" or (standard.good and standard.required_share < 1):
+            return "not_yet_due"
+        if standard.good or standard.every or standard.op == "<=":
+            return "not_met" if failed else "not_yet_due"
+        return "met" if passed else "not_yet_due"
+    return "met" if passed else "not_met" if failed else "no_data"
+
+
+def _typed(rows: pd.DataFrame) -> pd.DataFrame:
+    floats = ["threshold", "n_units", "n_met", "n_unknown", "n_beside", "n_asked", "total"]
+    typed = rows.assign(due=pd.to_datetime(rows["due_on"]))[COLUMNS]
+    return typed.astype(dict.fromkeys(floats, "float64") | {"school": "str", "community": "str"})

@@ -117,14 +117,17 @@ def of_frames(
     with duckdb.connect(":memory:") as connection:
         for name in _USED:
             if name in frames:
-                connection.register(f"raw_{name}", frames[name])
+                connection.register("given", frames[name])
+                connection.execute(f"create table raw_{name} as select * from given")
         lay_out(connection, study, term)
         yield connection
 
 
 def lay_out(connection: duckdb.DuckDBPyConnection, study: Study, term: Term) -> None:
     """Views of the canonical tables over ``raw_...`` and the lists that units are made of."""
-    held = {row[0] for row in connection.execute("select view_name from duckdb_views()").fetchall()}
+    held = {
+        row[0] for row in connection.execute("select table_name from information_schema.tables").fetchall()
+    }
     dated = [(each.id, each.start, each.end, each.school_year) for each in study.terms]
     connection.execute("create table terms (term varchar, starts date, stops date, school_year integer)")
     connection.executemany("insert into terms values (?, ?, ?, ?)", dated)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from cobench.declared import Text
 from cobench.errors import StudyFileError
 from cobench.monitor import standards
-from cobench.declared import Text
 from cobench.monitor.standards import COLUMNS, VERDICTS, chosen_standards, conflicts, judge
 from cobench.monitor.units import of_frames
 from cobench.standard import Rows, Standard, Standards
@@ -351,7 +351,7 @@ def test_profiles_and_single_standards_add_up_and_leave_out_wins():
     ("chosen", "path", "hint"),
     [
         ({"profiles": ("district_pln",)}, "standards.profiles", "district_plan"),
-        ({"also": ("D011",)}, "standards.also", "D01"),
+        ({"also": ("D17x",)}, "standards.also", "D17"),
         ({"leave_out": ("C004",)}, "standards.also/leave_out", "C04"),
     ],
 )
