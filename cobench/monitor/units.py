@@ -142,24 +142,25 @@ def lay_out(connection: duckdb.DuckDBPyConnection, study: Study, term: Term) -> 
         connection.execute(f"create view typed_{name} as select {_typed(name)} from {source}")
     for name in _USED:
         connection.execute(f"create view {name} as {_view(name)}")
-    _lists(connection, term)
+    list_units(connection, term)
 
 
-def _lists(connection: duckdb.DuckDBPyConnection, term: Term) -> None:
+def list_units(connection: duckdb.DuckDBPyConnection, term: Term) -> None:
+    """Who is enrolled, which schools and key students there are in ``term``."""
     # One seat a child: who is listed twice counts once, in the class that comes first.
     connection.execute(
-        "create table roster as select student, min(school) as school, min(class_id) as class_id, "
+        "create or replace table roster as select student, min(school) as school, min(class_id) as class_id, "
         "any_value(grade order by class_id) as grade from enrolments "
         "where term = ? and status in ('enrolled', 'transferred_in') group by student",
         [term.id],
     )
     connection.execute(
-        "create table now_schools as select school, any_value(stage) as stage, "
+        "create or replace table now_schools as select school, any_value(stage) as stage, "
         "school in (select school from roster) as taught from schools where term = ? group by school",
         [term.id],
     )
     connection.execute(
-        "create table key_list as select distinct student from memberships where term = ? "
+        "create or replace table key_list as select distinct student from memberships where term = ? "
         "and coalesce(valid_from, ?) <= ? and coalesce(valid_to, ?) >= ?",
         [term.id, term.end, term.end, term.end, term.start],
     )
@@ -167,8 +168,9 @@ def _lists(connection: duckdb.DuckDBPyConnection, term: Term) -> None:
 
 def _view(name: str) -> str:
     if name == "records":
+        # A record without a day belongs to the year in which its term began.
         return (
-            "select r.* replace (coalesce(r.date, r.done, t.stops) as date), t.school_year "
+            "select r.* replace (coalesce(r.date, r.done, t.starts) as date), t.school_year "
             "from typed_records r left join terms t using (term)"
         )
     if name in ("postings", "tasks"):
