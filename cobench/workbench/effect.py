@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 
 from cobench.declared import Text
@@ -14,7 +16,6 @@ from cobench.show import (
     Figure,
     Labels,
     bullets,
-    download,
     finding,
     folded,
     love_plot,
@@ -22,6 +23,7 @@ from cobench.show import (
     paragraph,
     table,
 )
+from cobench.show.carried import carried_estimates
 from cobench.study import Effect
 from cobench.workbench import quality, summary
 from cobench.workbench.desk import Desk, together
@@ -292,11 +294,10 @@ def without_small_steps(flow: pd.DataFrame, text: str, min_cell: int) -> pd.Data
 
 
 def downloads(desk: Desk, treatment: str) -> Displayed:
-    """The page's estimates as files inside the page, for a reviewer."""
+    """All estimates of the treatment into the data that the page carries for a reviewer."""
     released = desk.effects(treatment)
-    return together(
-        download(released, f"estimates-{treatment}.{kind}", desk.language) for kind in ("csv", "json")
-    )
+    told = paragraph(desk.say("page.carried", n=len(released)))
+    return replace(told, carried=tuple(carried_estimates(released, desk.labels, desk.language)))
 
 
 def effects_of(desk: Desk, treatment: str) -> list[Effect]:
