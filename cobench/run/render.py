@@ -135,7 +135,7 @@ def compose(template: str, language: str, *, script: str = "page.js", **slots: A
 
     The content security policy allows nothing but what the page carries, and only this script.
     """
-    code = _read(script)
+    code = _read(script) + _read("sort.js")
     digest = base64.b64encode(hashlib.sha256(code.encode("utf-8")).digest()).decode("ascii")
     html = (
         _environment()
