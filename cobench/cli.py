@@ -46,6 +46,10 @@ def run(
     ] = None,
     school: Annotated[str | None, typer.Option(help="Only this school's report. 只运行某校。")] = None,
     language: Annotated[str, typer.Option(help="zh, en or both. 语言。")] = "both",
+    pdf: Annotated[bool, typer.Option("--pdf", help="Also a PDF of each page. 另存 PDF。")] = False,
+    docx: Annotated[
+        bool, typer.Option("--docx", help="Also summary and school reports in Word. 另存 Word 与附表。")
+    ] = False,
     kernel: Annotated[
         Literal["warm", "ordinary"] | None,
         typer.Option(help="warm is faster and the default on Linux; pages are the same. 内核启动方式。"),
@@ -70,6 +74,11 @@ def run(
         language=speak,
         kernels=kernel,
     )
+    if pdf or docx:
+        from cobench.run.annexes import add_annexes
+
+        with console.status("") as status:
+            add_annexes(opened, term_id, pdf=pdf, word=docx, tell=lambda name: status.update(name))
     console.print(result.summary(speak), highlight=False, soft_wrap=True)
     index = os.path.relpath(result.index)
     console.print(

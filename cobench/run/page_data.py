@@ -97,6 +97,22 @@ def block(carried: Carried, facts: Mapping[str, Any], html: str) -> str:
         "tables": list(carried.tables.values()),
         "seals": [seal for seal, _ in passages(_soup(html))],
     }
+    return _as_script(content)
+
+
+def sealed_again(page: str) -> str:
+    """A finished page whose content was changed on purpose, with the seals of what it says now."""
+    soup = _soup(page)
+    content, main = read_block(soup), soup.find("main")
+    if content is None or main is None:
+        return page
+    start = page.index(">", page.index(f'id="{BLOCK_ID}"')) + 1
+    end = page.index("</script>", start)
+    seals = [seal for seal, _ in passages(main)]
+    return page[:start] + _as_script({**content, "seals": seals}) + page[end:]
+
+
+def _as_script(content: Mapping[str, Any]) -> str:
     # "<" escaped, so that nothing inside can end the element that holds it
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
