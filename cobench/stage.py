@@ -32,10 +32,9 @@ from cobench.monitor import coverage, standards
 from cobench.over_terms import DOSE, TERMS, curve_frame, dose_curve, terms_curve
 from cobench.panel import (
     Panel,
-    build_panel,
     panel_from_source,
 )
-from cobench.panel_frames import read_panel_frames
+from cobench.panel_store import read_panel
 from cobench.study import Effect, Study, Term
 from cobench.time_order import check_time_order
 
@@ -88,6 +87,7 @@ def code_key() -> str:
         "lost.py",
         "for_whom.py",
         "panel_frames.py",
+        "panel_store.py",
         "exposure.py",
         "roll.py",
         "time_order.py",
@@ -116,8 +116,7 @@ def compute(
         frames = read_frames(study, term)
         on_progress("scales", 0, 1)
         measured = scale_frames(study, frames)
-        rows, names = read_panel_frames(study, term)
-        panel = build_panel(study, term, {**rows, "scores": measured["scores"]}, names)
+        panel = read_panel(study, term, measured["scores"])
         panel = without_set_aside(study, panel, frames["set_aside"])
         measured |= monitor_frames(study, term, frames)
     estimated = estimate_all(study, panel, jobs=jobs, on_progress=on_progress)
@@ -139,13 +138,10 @@ def earlier_panels(study: Study, term: Term, scores: pd.DataFrame, set_aside: pd
     """Panels of the terms before ``term``, where some effect is followed over terms."""
     if not any(effect.over_terms for effect in study.effects_in(term.id)):
         return []
-    panels = []
-    for each in study.terms_until(term.id)[:-1]:
-        rows, names = read_panel_frames(study, each)
-        panels.append(
-            without_set_aside(study, build_panel(study, each, {**rows, "scores": scores}, names), set_aside)
-        )
-    return panels
+    return [
+        without_set_aside(study, read_panel(study, each, scores), set_aside)
+        for each in study.terms_until(term.id)[:-1]
+    ]
 
 
 def curves(study: Study, panel: Panel, earlier: Sequence[Panel]) -> dict[str, pd.DataFrame]:

@@ -45,6 +45,8 @@ def column_names(table: str) -> tuple[str, ...]:
     canonical = dict(TABLES[table].columns)
     if table == "students":
         canonical |= TABLES["enrolments"].columns
+    if table == "contacts":
+        canonical["note"] = "text"
     return (*canonical, *(name for name in LINKING if name not in canonical))
 
 
@@ -119,9 +121,9 @@ def _check_source(study: Study, path: str, source: Source) -> None:
     for name in source.columns:
         _known(f"{path}.columns", name, column_names(source.table))
     for name in source.levels:
-        _known(f"{path}.levels", name, source.columns)
+        _known(f"{path}.levels", name, (*source.columns, *(("holds",) if source.measures else ())))
     for name in source.optional:
-        _known(f"{path}.optional", name, source.columns)
+        _known(f"{path}.optional", name, (*source.columns, *source.measures))
 
 
 def _check_treatment(study: Study, path: str, treatment: Treatment) -> None:

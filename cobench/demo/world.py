@@ -17,7 +17,7 @@ from cobench.demo.outcomes import Marks
 from cobench.demo.planted import TARGETED
 from cobench.demo.surveys import Survey
 from cobench.demo.truth import truth_rows
-from cobench.tables import TABLES, conform
+from cobench.tables import TABLES, conform, empty
 
 EVIDENCE = ("班主任摸排", "社区与民政比对", "班主任摸排", "学科教师评估", "心理筛查与班主任摸排")
 
@@ -107,9 +107,8 @@ def build_world(seed: int = 20240901, *, n_schools: int = 20, n_students: int = 
         for name in blocks[0]
     }
     truth = pd.concat([truth_rows(term, each) for term, each in enumerate(records)], ignore_index=True)
-    return World(
-        seed, district.people, {name: tables[name] for name in TABLES if name != "set_aside"}, truth, records
-    )
+    every = {name: tables[name] if name in tables else empty(name) for name in TABLES if name != "set_aside"}
+    return World(seed, district.people, every, truth, records)
 
 
 def canonical_tables(world: World) -> dict[str, pd.DataFrame]:

@@ -66,7 +66,7 @@ def released_tables(desk: Desk) -> dict[str, Released]:
         tables["curves"] = desk.curves()
     if desk.has("standards"):
         tables["standards"] = implementation.standards_released(desk)
-        tables["reach"] = implementation.reach_released(desk, desk.derived("reach"), "school")
+        tables["reach"] = implementation.reach_of_schools(desk)
         tables["lectures"] = implementation.lectures_by_school(desk)
     if desk.has("reliability"):
         tables["scales"] = quality.scales_released(desk)
