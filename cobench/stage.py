@@ -163,7 +163,7 @@ def further(study: Study, panel: Panel, missing: pd.DataFrame) -> dict[str, pd.D
     """What effects declare beyond their specifications: imputations, loss after a draw, for whom it is larger."""
     effects = study.effects_in(panel.term.id)
     frames = {each.id: population_of(panel.frame, each) for each in effects}
-    with threadpool_limits(1):  # thousands of small products, which threads make slower
+    with threadpool_limits(1):
         completed = {
             each.id: imputed.imputed_rows(study, panel, frames[each.id], each, missing)
             for each in effects
@@ -267,8 +267,9 @@ def estimate_declared(study: Study, panel: Panel, effect: Effect) -> EffectResul
     known = frame[effect.treatment].isin(levels)
     excluded = frame[effect.treatment].notna() & ~known
     frame = frame.assign(**{effect.treatment: frame[effect.treatment].where(~excluded)})
-    result = estimate_effect(frame, design)
-    rows = [result.estimates, *(estimate_variant(frame, each, design) for each in variants)]
+    with threadpool_limits(1):  # thousands of small products, which threads make slower
+        result = estimate_effect(frame, design)
+        rows = [result.estimates, *(estimate_variant(frame, each, design) for each in variants)]
     return replace(result, estimates=pd.concat(rows, ignore_index=True))
 
 
