@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cobench.declared import Text
+from cobench.reads import Read
 from cobench.run.kernels import kernel_environment, private_folder, write_kernelspec
 from cobench.run.plan import Report
 from cobench.run.render import PageContext
@@ -28,8 +29,10 @@ STOP_SECONDS = 10
 class Outcome:
     """What became of one report.
 
-    ``page``, ``notebook`` and ``ledger`` (what it released) lie in the work folder; ``reason`` is for readers, ``detail`` (a traceback) for
-    analysts only; ``cell`` counts the cells of the source notebook from 1.
+    ``page``, ``ledger`` (what it released) and ``notebook`` (executed: as far as the page shows it, or as far as it came)
+    lie in the work folder; ``reads`` is None where it isn't known. ``made`` and ``why`` say what was done anew and why, ``finished``
+    when, where that was in an earlier run. ``reason`` is for readers, ``detail`` (a traceback) for analysts only;
+    ``cell`` counts the cells of the source notebook from 1.
     """
 
     report: Report
@@ -38,6 +41,10 @@ class Outcome:
     page: Path | None = None
     notebook: Path | None = None
     ledger: Path | None = None
+    reads: tuple[Read, ...] | None = None
+    made: Literal["run", "rendered", "reused"] = "run"
+    why: Text | None = None
+    finished: str = ""
     reason: Text | None = None
     ename: str = ""
     cell: int | None = None
@@ -46,7 +53,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Task:
-    """All that a worker needs for one report."""
+    """All that a worker needs for one report; where it is ``executed`` already, only its page is made."""
 
     report: Report
     context: PageContext
@@ -54,6 +61,9 @@ class Task:
     notebook: Path
     page: Path
     ledger: Path
+    reads: Path
+    kept: Path
+    executed: Path | None
     cell_timeout: int | None
 
 
@@ -91,6 +101,7 @@ def execute(
     on_event: Callable[[Event], None] | None = None,
     cell_timeout: int | None = 1800,
     kernels: Kernels | None = None,
+    executed: Mapping[str, Path] | None = None,
 ) -> list[Outcome]:
     """Execute and render ``reports``, ``jobs`` at a time, into ``work_dir``.
 
@@ -102,14 +113,18 @@ def execute(
     cell_timeout : seconds that one cell may take; ``None`` for no limit.
     kernels : ``warm`` (forked from a process that has imported the libraries) or ``ordinary``; warm where that can
         be had, by default. Reports come out the same.
+    executed : executed notebooks by page, of reports that are only to be rendered.
 
     Returns
     -------
     list of Outcome, in the order of ``reports``.
     """
+    if not reports:
+        return []
     tell = on_event or (lambda event: None)
     forked = can_fork() if kernels is None else kernels == "warm"
-    tasks = _tasks(reports, work_dir, study_root, context, cell_timeout)
+    tasks = _tasks(reports, work_dir, study_root, context, cell_timeout, executed or {})
+    forked = forked and not all(task.executed for task in tasks)
     write_kernelspec(work_dir / "jupyter", forked=forked)
     environment = kernel_environment(work_dir)
     with fork_server(work_dir, environment) if forked else nullcontext({}) as found:
@@ -151,8 +166,9 @@ def _tasks(
     study_root: Path,
     context: PageContext,
     cell_timeout: int | None,
+    executed: Mapping[str, Path],
 ) -> list[Task]:
-    for name in ("notebooks", "pages", "ledger", "log", "runtime", "ipython"):
+    for name in ("notebooks", "pages", "ledger", "reads", "kept", "log", "runtime", "ipython"):
         private_folder(work_dir / name)
     return [
         Task(
@@ -162,6 +178,9 @@ def _tasks(
             notebook=work_dir / "notebooks" / f"{Path(report.path).stem}.ipynb",
             page=work_dir / "pages" / report.path,
             ledger=work_dir / "ledger" / f"{Path(report.path).stem}.jsonl",
+            reads=work_dir / "reads" / f"{Path(report.path).stem}.jsonl",
+            kept=work_dir / "kept" / f"{Path(report.path).stem}.ipynb",
+            executed=executed.get(report.path),
             cell_timeout=cell_timeout,
         )
         for report in reports
