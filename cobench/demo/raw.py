@@ -64,7 +64,7 @@ def delivery(world: World) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def write_raw(world: World, root: Path | str, *, force: bool = False) -> list[Path]:
-    """Write ``data/raw/<term>/...``, the code books (kept where they exist, unless ``force``) and ``data/demo_truth.parquet`` below ``root``.
+    """Write ``data/raw/<term>/...``, the code books (kept where they exist, unless ``force``) ``data/demo_truth.parquet`` and ``data/demo_gaming.parquet`` below ``root``.
 
     Parameters
     ----------
@@ -91,6 +91,7 @@ def write_raw(world: World, root: Path | str, *, force: bool = False) -> list[Pa
         if force or not path.exists():
             path.write_text(codebook_text(instrument), encoding="utf-8", newline="\n")
     world.truth.to_parquet(root / "data" / "demo_truth.parquet", index=False)
+    world.gaming.to_parquet(root / "data" / "demo_gaming.parquet", index=False)
     return written
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cobench.demo import events as activities
-from cobench.demo import exposure, outcomes, surveys
+from cobench.demo import exposure, outcomes, paper, surveys
 from cobench.demo.calendar import TERMS, after, days, stream
 from cobench.demo.district import ABSENT, CATEGORIES, STATUSES, District, build_district
 from cobench.demo.exposure import Observed
@@ -67,6 +67,14 @@ class World:
     tables: dict[str, pd.DataFrame]
     truth: pd.DataFrame
     records: tuple[TermRecord, ...]
+
+    @cached_property
+    def gaming(self) -> pd.DataFrame:
+        """Records that two schools dressed up, and honest ones that look alike; see :func:`paper.gaming_rows`."""
+        rows = [
+            paper.gaming_rows(each.district, term, each.contacts) for term, each in enumerate(self.records)
+        ]
+        return pd.concat(rows, ignore_index=True)
 
     @cached_property
     def _delivery(self) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -149,7 +157,10 @@ def _live_term(
     since: np.ndarray,
 ) -> tuple[TermRecord, dict[str, np.ndarray]]:
     level = exposure.assign_levels(seed, district, term, observed, history)
+    silent = exposure.silent_classes(seed, district, term)
     contacts = exposure.draw_contacts(seed, district, term, level)
+    contacts = paper.made_up(seed, district, term, contacts, silent)
+    contacts = paper.with_paper(seed, district, term, contacts)
     happened = activities.draw_events(seed, district, term)
     attendance = activities.draw_attendance(seed, district, term, happened, observed)
     came = attendance.loc[attendance["present"], "person"].to_numpy()
@@ -164,7 +175,7 @@ def _live_term(
         district=district,
         since=since,
         level=level,
-        silent=exposure.silent_classes(seed, district, term),
+        silent=silent,
         contacts=contacts,
         events=happened,
         attendance=attendance,
