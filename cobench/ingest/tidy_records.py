@@ -45,8 +45,14 @@ def tidy_register(batch: Batch, ctx: Context) -> Tidy:
     """
     cells, table = batch.cells, TABLES[batch.source.table]
     school = school_or_unit(batch, ctx)
+    # A posted teacher is known at the school that sends her.
+    home = (
+        read_field(batch, ctx, "from_school", school["value"])
+        if "from_school" in batch.source.columns
+        else school
+    )
     read = {
-        name: read_field(batch, ctx, name, school["value"])
+        name: read_field(batch, ctx, name, home["value"])
         for name in table.columns
         if name not in _OWN or (name == "kind" and "kind" in cells)
     }
