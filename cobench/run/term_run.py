@@ -16,6 +16,7 @@ from rich.console import Console
 
 from cobench.declared import Text
 from cobench.errors import RunError
+from cobench.lock import storing
 from cobench.release.structure import Registered
 from cobench.run import gate
 from cobench.run import manifest as manifests
@@ -167,7 +168,8 @@ def run_term(
         )
         _check_edition(edition, scan, study)
         term_release.add_edition(study, term_id, passed.tables)
-        publish(target, edition, earlier)
+        with storing():
+            publish(target, edition, earlier)
         _settle(cache, outcomes, edition)
     except KeyboardInterrupt:
         console.print(phrase("progress.interrupted")[speak], highlight=False)
