@@ -28,7 +28,7 @@ from cobench.errors import CobenchError, StudyFileError
 from cobench.ingest.codebook import instrument_ranges
 from cobench.measures.scales import RELIABILITY, SCORES, reliability, score_scale
 from cobench.missing import missing_reasons, without_set_aside
-from cobench.monitor import coverage, standards
+from cobench.monitor import coverage, standards, units
 from cobench.over_terms import DOSE, TERMS, curve_frame, dose_curve, terms_curve
 from cobench.panel import (
     Panel,
@@ -98,6 +98,7 @@ def code_key() -> str:
         "study.py",
         "effect_keys.py",
         "sources.py",
+        "standard.py",
     ):
         digest.update((root / name).read_bytes())
     return digest.hexdigest()
@@ -199,8 +200,10 @@ def scale_frames(study: Study, frames: dict[str, pd.DataFrame]) -> dict[str, pd.
 
 def monitor_frames(study: Study, term: Term, frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """Standards and coverage of ``term``."""
+    with units.stored(study, term) as connection:
+        judged = standards.judge(connection, study, term)
     return {
-        "standards": standards.judge(study, term, frames),
+        "standards": judged,
         "reach": coverage.reach(term, frames),
         "reach_by_class": coverage.reach(term, frames, by=("school", "class_id")),
         "weeks": coverage.coverage_by_week(term, frames),

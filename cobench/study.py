@@ -12,6 +12,7 @@ from cobench.declared import Text, build
 from cobench.effect_keys import ForWhom, Imputation, OverTerms
 from cobench.errors import StudyFileError, UnknownTermError
 from cobench.sources import Source
+from cobench.standard import Standards
 
 Method = Literal["difference", "regress", "ipw", "entropy_balance", "matching", "aipw", "iv"]
 ErrorType = Literal["classic", "HC1", "HC2", "HC3", "CR1", "CR1S", "CR2", "CR3", "wild", "permutation"]
@@ -236,15 +237,6 @@ class Effect:
             self, primary=primary, methods=(), robustness=(), subgroups=(), doses=None, over_terms=None, impute=None,
             heterogeneity=None, **changed,
         )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Standards:
-    """Which of the written standards this study checks."""
-
-    profiles: tuple[str, ...] = ()
-    also: tuple[str, ...] = ()
-    leave_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

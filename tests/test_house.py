@@ -26,6 +26,7 @@ RANKS = {
     "reads": 0,
     "sources": 0,
     "effect_keys": 0,
+    "standard": 0,
     "study": 1,
     "study_rules": 1,
     "lock": 1,
