@@ -16,7 +16,7 @@ from cobench.declared import Text
 from cobench.effects.estimates import COLUMNS as ESTIMATE_COLUMNS
 from cobench.effects.reasons import reason_in
 from cobench.errors import StageMissingError
-from cobench.monitor.standards import bundled_standards
+from cobench.monitor.standards import known_standards
 from cobench.own_rows import read_own
 from cobench.release import Counted, Released, ledger, release_estimates
 from cobench.release.structure import Key
@@ -134,6 +134,10 @@ class Desk:
         """A fixed phrase in the desk's language."""
         return say(key, self.language, **slots)
 
+    def reason(self, text: str) -> str:
+        """Why something can't be estimated, in the desk's language."""
+        return reason_in(text, self.language)
+
     def has(self, name: str) -> bool:
         """Whether the term stage holds a frame ``name`` (a study of one table has no visit logs)."""
         try:
@@ -198,7 +202,7 @@ class Desk:
         populations = {e.population.en: e.population for e in self.study.effects if e.population}
         return study_labels(
             self.study,
-            standard={each.id: each.label for each in bundled_standards()},
+            standard={each.id: each.label for each in known_standards(self.study.standards)},
             school=named,
             population=populations,
             subgroup={
