@@ -54,6 +54,9 @@ def run(
         Literal["warm", "ordinary"] | None,
         typer.Option(help="warm is faster and the default on Linux; pages are the same. 内核启动方式。"),
     ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="tcp://HOST:PORT of a dask scheduler to run reports on. 集群调度器。")
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Make all reports anew, changed or not. 全部重做。")
     ] = False,
@@ -79,6 +82,7 @@ def run(
         console=console,
         language=speak,
         kernels=kernel,
+        scheduler=scheduler,
         redo="failed" if retry_failed else "all" if force else "changed",
     )
     if pdf or docx:
