@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -93,7 +93,7 @@ def block(carried: Carried, facts: Mapping[str, Any], html: str) -> str:
     content = {
         "schema": SCHEMA,
         **facts,
-        "estimates": list(carried.estimates.values()),
+        "estimates": _by_column(list(carried.estimates.values())),
         "tables": list(carried.tables.values()),
         "seals": [seal for seal, _ in passages(_soup(html))],
     }
@@ -110,6 +110,26 @@ def sealed_again(page: str) -> str:
     end = page.index("</script>", start)
     seals = [seal for seal, _ in passages(main)]
     return page[:start] + _as_script({**content, "seals": seals}) + page[end:]
+
+
+def _by_column(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Rows as values by column; a value alone stands for a column in which all rows agree."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns: dict[str, Any] = {}
+    for name in names:
+        values = [row.get(name) for row in rows]
+        same = len(rows) > 1 and all(value == values[0] for value in values)
+        columns[name] = values[0] if same else values
+    return {"n": len(rows), "columns": columns}
+
+
+def estimates_of(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows of estimates of a data block."""
+    held = content["estimates"]
+    columns = {
+        name: each if isinstance(each, list) else [each] * held["n"] for name, each in held["columns"].items()
+    }
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _as_script(content: Mapping[str, Any]) -> str:
