@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from bs4 import BeautifulSoup, NavigableString
 
 HEADING_ID = "glossary"
-_READ = ("p", "li", "dd", "caption", "figcaption", "th", "td")
-_LEFT_ALONE = ["a", "button", "code", "pre", "summary", "noscript", "style", "dt"]
+_READ = ("p", "li", "dd", "caption", "figcaption", "td")
+_LEFT_ALONE = ["a", "button", "code", "pre", "summary", "noscript", "style", "dt", "th"]
 
 
 @dataclass(frozen=True)

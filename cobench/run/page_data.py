@@ -94,7 +94,7 @@ def block(carried: Carried, facts: Mapping[str, Any], html: str) -> str:
         "schema": SCHEMA,
         **facts,
         "estimates": _by_column(list(carried.estimates.values())),
-        "tables": list(carried.tables.values()),
+        "tables": [_table_by_column(table) for table in carried.tables.values()],
         "seals": [seal for seal, _ in passages(_soup(html))],
     }
     return _as_script(content)
@@ -121,6 +121,27 @@ def _by_column(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         same = len(rows) > 1 and all(value == values[0] for value in values)
         columns[name] = values[0] if same else values
     return {"n": len(rows), "columns": columns}
+
+
+def _table_by_column(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A table with its rows as values by column, folded like those of the estimates."""
+    rows = [dict(enumerate(row)) for row in table["rows"]]
+    folded = _by_column(rows)
+    cells = list(folded["columns"].values())
+    return {
+        **{name: value for name, value in table.items() if name != "rows"},
+        "n": len(rows),
+        "cells": cells,
+    }
+
+
+def tables_of(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Tables of a data block, with ``rows``."""
+    found = []
+    for table in content["tables"]:
+        columns = [each if isinstance(each, list) else [each] * table["n"] for each in table["cells"]]
+        found.append({**table, "rows": [list(row) for row in zip(*columns, strict=True)]})
+    return found
 
 
 def estimates_of(content: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -46,7 +46,11 @@
   }
   function tables(data) {
     return data.tables.map(function (table) {
-      return lines([[table.caption], table.heads].concat(table.rows));
+      var rows = [[table.caption], table.heads];
+      for (var i = 0; i < table.n; i += 1) {
+        rows.push(table.cells.map(function (cells) { return Array.isArray(cells) ? cells[i] : cells; }));
+      }
+      return lines(rows);
     }).join("\r\n\r\n");
   }
   box.hidden = false;
