@@ -429,6 +429,20 @@ def diff(
         print(line)
 
 
+@app.command()
+def lab(
+    study: StudyOption = HERE,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only the server. 不打开浏览器。")] = False,
+) -> None:
+    """Open the study in JupyterLab, at a page with its terms, notebooks and last runs. 在 JupyterLab 中打开。"""
+    from cobench.run.lab import open_lab
+    from cobench.run.progress import ui_language
+    from cobench.study import find_study, load_study
+
+    opened = load_study(find_study(study))
+    raise typer.Exit(open_lab(opened, ui_language(), ["--no-browser"] if no_browser else []))
+
+
 def _open(folder: Path, term: str):
     """The study at or above ``folder`` and the id of ``term`` (the newest where empty)."""
     from cobench.study import find_study, load_study
