@@ -232,7 +232,7 @@ def _unit_events(record: TermRecord) -> Sheet:
         "编号": rows["unit"],
         "学校": _schools(record.district, rows["school_index"]),
         "日期": days(rows["date"]),
-        "活动": words_of(rows["kind"], words.UNIT_EVENTS),
+        "活动类型": words_of(rows["kind"], words.UNIT_EVENTS),
         "主题": texts(rows["topic"]),
         "学科": words_of(rows["subject"], words.EVENT_SUBJECTS),
         "参加人数": numbers(rows["n_present"]),
