@@ -365,6 +365,28 @@ def quarantine(
     list_quarantine(opened, term_id, Console(), ui_language(), school=school, rule=rule, values=values)
 
 
+@app.command()
+def class_page(
+    term: TermArgument = "",
+    study: StudyOption = HERE,
+    school: Annotated[str | None, typer.Option(help="Only this school's classes. 只写某校。")] = None,
+    class_id: Annotated[str | None, typer.Option("--class", help="Only this class. 只写某班。")] = None,
+) -> None:
+    """Pages for class teachers, with names, below private/: whom to visit next. 班主任家访安排（含姓名，仅限本机）。"""
+    from cobench.run.progress import ui_language
+    from cobench.workbench.class_page import write_class_pages
+
+    opened, term_id = _open(study, term)
+    speak = ui_language()
+    paths = write_class_pages(opened, opened.term(term_id), speak, school=school, class_id=class_id)
+    where = os.path.relpath(paths[0].parent)
+    said = Text(
+        f"班级页 {len(paths)} 份（含姓名，不得外传）：{where}",
+        f"{len(paths)} class pages (names, keep private): {where}",
+    )
+    print(said[speak])
+
+
 def _open(folder: Path, term: str):
     """The study at or above ``folder`` and the id of ``term`` (the newest where empty)."""
     from cobench.study import find_study, load_study

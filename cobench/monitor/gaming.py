@@ -14,7 +14,6 @@ from datetime import date
 import numpy as np
 import pandas as pd
 from scipy.special import betaln, gammaln
-from statsmodels.stats.multitest import multipletests
 
 from cobench.study import Term
 
@@ -108,7 +107,7 @@ def unusual_records(contacts: pd.DataFrame, term: Term, school_days: Sequence[da
     tested = rows["p_value"].notna()
     adjusted = pd.Series(np.nan, index=rows.index)
     if tested.any():
-        adjusted[tested] = multipletests(rows.loc[tested, "p_value"], method="holm")[1]
+        adjusted[tested] = _holm(rows.loc[tested, "p_value"].to_numpy())
     found = (adjusted < _LEVEL) & (rows["n"] >= LEAST_FOUND) & (rows["share"] >= _TIMES_USUAL * rows["usual"])
     return rows.assign(p_adjusted=adjusted, unusual=found)[COLUMNS]
 
@@ -150,3 +149,12 @@ def _tail(k: int, n: int, a: float, b: float) -> float:
     ways = gammaln(n + 1) - gammaln(at_least + 1) - gammaln(n - at_least + 1)
     logs = ways + betaln(at_least + a, n - at_least + b) - betaln(a, b)
     return float(min(1.0, np.exp(logs).sum()))
+
+
+def _holm(p_values: np.ndarray) -> np.ndarray:
+    """Holm's adjusted p-values. (statsmodels' collect garbage at every call, which takes longer than all the rest.)"""
+    order = np.argsort(p_values, kind="stable")
+    stepped = np.maximum.accumulate(p_values[order] * (len(p_values) - np.arange(len(p_values))))
+    adjusted = np.empty_like(p_values)
+    adjusted[order] = np.minimum(stepped, 1)
+    return adjusted
