@@ -46,6 +46,10 @@ def run(
     ] = None,
     school: Annotated[str | None, typer.Option(help="Only this school's report. 只运行某校。")] = None,
     language: Annotated[str, typer.Option(help="zh, en or both. 语言。")] = "both",
+    pdf: Annotated[bool, typer.Option("--pdf", help="Also a PDF of each page. 另存 PDF。")] = False,
+    docx: Annotated[
+        bool, typer.Option("--docx", help="Also summary and school reports in Word. 另存 Word 与附表。")
+    ] = False,
     kernel: Annotated[
         Literal["warm", "ordinary"] | None,
         typer.Option(help="warm is faster and the default on Linux; pages are the same. 内核启动方式。"),
@@ -77,6 +81,11 @@ def run(
         kernels=kernel,
         redo="failed" if retry_failed else "all" if force else "changed",
     )
+    if pdf or docx:
+        from cobench.run.annexes import add_annexes
+
+        with console.status("") as status:
+            add_annexes(opened, term_id, pdf=pdf, word=docx, tell=lambda name: status.update(name))
     console.print(result.summary(speak), highlight=False, soft_wrap=True)
     index = os.path.relpath(result.index)
     console.print(
@@ -374,17 +383,60 @@ def class_page(
 ) -> None:
     """Pages for class teachers, with names, below private/: whom to visit next. 班主任家访安排（含姓名，仅限本机）。"""
     from cobench.run.progress import ui_language
-    from cobench.workbench.class_page import write_class_pages
+    from cobench.workbench.class_page import told_class_pages
+
+    print(told_class_pages(*_open(study, term), ui_language(), school, class_id))
+
+
+@app.command()
+def verify(
+    term: TermArgument = "",
+    study: StudyOption = HERE,
+    html: Annotated[
+        list[Path] | None, typer.Option("--html", help="Pages to check without data. 只核对这些页面。")
+    ] = None,
+) -> None:
+    """Hold pages against the data they carry (--html), or a term against its raw files. 核对报告。"""
+    from cobench.run.progress import ui_language
+    from cobench.run.verify import verify_pages, verify_term
+
+    if html:
+        fine = verify_pages(html, print, ui_language())
+    else:
+        opened, term_id = _open(study, term)
+        fine = verify_term(opened, term_id, print, ui_language())
+    raise typer.Exit(0 if fine else 1)
+
+
+@app.command()
+def bundle(
+    term: TermArgument = "",
+    study: StudyOption = HERE,
+    to: Annotated[Path | None, typer.Option("--to", help="File to write. 写到此文件。")] = None,
+) -> None:
+    """A published term as one zip file to send, with hashes. 把一个学期的报告打包成一个文件。"""
+    from cobench.run.bundle import bundle_term
+    from cobench.run.progress import ui_language
+    from cobench.run.words import phrase
 
     opened, term_id = _open(study, term)
-    speak = ui_language()
-    paths = write_class_pages(opened, opened.term(term_id), speak, school=school, class_id=class_id)
-    where = os.path.relpath(paths[0].parent)
-    said = Text(
-        f"班级页 {len(paths)} 份（含姓名，不得外传）：{where}",
-        f"{len(paths)} class pages (names, keep private): {where}",
-    )
-    print(said[speak])
+    path = os.path.relpath(bundle_term(opened, term_id, to))
+    print(phrase("bundle.written", path=path)[ui_language()])
+
+
+@app.command()
+def diff(
+    first: Annotated[str, typer.Argument(help="Earlier term. 前一学期。")],
+    second: Annotated[str, typer.Argument(help="Later term. 后一学期。")],
+    study: StudyOption = HERE,
+) -> None:
+    """What changed between two terms: data revised, specification changed, or the world. 两学期有何变化。"""
+    from cobench.run.diff import diff_terms, told
+    from cobench.run.progress import ui_language
+
+    opened, first_id = _open(study, first)
+    for line in told(diff_terms(opened, first_id, opened.term(second).id), ui_language()):
+        print(line)
 
 
 def _open(folder: Path, term: str):

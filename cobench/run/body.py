@@ -75,6 +75,12 @@ def _disarm(soup: BeautifulSoup) -> None:
 
     for tag in soup.find_all(_DROPPED):
         tag.decompose()
+    told = set()
+    for style in soup.find_all("style"):  # every table brings the same one
+        if style.get_text() in told:
+            style.decompose()
+        else:
+            told.add(style.get_text())
     for node in soup.find_all(string=lambda text: type(text) in PreformattedString.__subclasses__()):
         node.extract()  # comments, doctypes and XML declarations
     for tag in soup.find_all(True):

@@ -16,6 +16,7 @@ from cobench.lock import writing
 from cobench.new_study import bundled
 from cobench.release import ledger, scan_html
 from cobench.release.identifiers import Roster
+from cobench.run.index import with_change
 from cobench.run.plan import Report, check_plan, plan_term
 from cobench.run.steps import StepLine
 from cobench.run.term_run import Download, Redo, RunResult, run_term
@@ -85,6 +86,8 @@ def _evaluate(
     with tempfile.TemporaryDirectory(prefix="cobench-") as folder:
         with ledger.collecting() as tables:
             overview, downloads = exports.school_overview(desk), _downloads(desk, Path(folder))
+        if desk.term.baseline is not None:
+            overview = with_change(overview, study.root / "reports" / desk.term.baseline / "index.html")
         return run_term(
             study,
             term_id,

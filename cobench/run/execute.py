@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cobench.declared import Text
+from cobench.errors import StorageError
 from cobench.reads import Read
 from cobench.run.kernels import kernel_environment, private_folder, write_kernelspec
 from cobench.run.plan import Report
@@ -23,6 +24,8 @@ from cobench.run.warm import Kernels, can_fork, fork_server
 from cobench.run.words import phrase
 
 STOP_SECONDS = 10
+# The error of a report that found no room to write: not a fault of the report, so the run ends.
+DISK_FULL = "DiskFull"
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,7 @@ def _in_workers(
             _next(worker, waiting, tell)
         while any(worker.task for worker in workers):
             for worker in _ready(workers):
-                outcome = _collect(worker)
+                outcome = refuse_full_disk(_collect(worker))
                 outcomes[outcome.report.path] = outcome
                 tell(Event("finished", outcome.report, outcome))
                 if not worker.process.is_alive() and waiting:
@@ -158,6 +161,22 @@ def _in_workers(
         for worker in workers:
             end_tree(worker.process)
     return [outcomes[task.report.path] for task in tasks]
+
+
+def refuse_full_disk(outcome: Outcome) -> Outcome:
+    """``outcome``, unless the disk was full.
+
+    Raises
+    ------
+    StorageError
+    """
+    if outcome.ename == DISK_FULL:
+        raise StorageError(
+            en="the disk is full, or a quota is used up: nothing was published, the previous reports are untouched, "
+            "and reports that are done are kept; free some space and run again",
+            zh="磁盘已满或配额用尽：没有发布任何页面，上一次的报告保持不变，已完成的报告已留存；请腾出空间后重新运行",
+        )
+    return outcome
 
 
 def _tasks(

@@ -16,13 +16,14 @@ from rich.console import Console
 
 from cobench.declared import Text
 from cobench.errors import RunError
+from cobench.lock import storing
 from cobench.release.structure import Registered
 from cobench.run import gate
 from cobench.run import manifest as manifests
 from cobench.run.cache import Cache
 from cobench.run.execute import Event, Outcome, execute
 from cobench.run.guard import check_reports
-from cobench.run.index import render_index
+from cobench.run.index import inputs_of, render_index
 from cobench.run.kernels import private_folder
 from cobench.run.plan import Report, check_plan
 from cobench.run.progress import ProgressLine, ui_language
@@ -167,7 +168,8 @@ def run_term(
         )
         _check_edition(edition, scan, study)
         term_release.add_edition(study, term_id, passed.tables)
-        publish(target, edition, earlier)
+        with storing():
+            publish(target, edition, earlier)
         _settle(cache, outcomes, edition)
     except KeyboardInterrupt:
         console.print(phrase("progress.interrupted")[speak], highlight=False)
@@ -335,7 +337,7 @@ def _kept(earlier: Mapping[str, Any] | None, reports: Sequence[Report], target: 
     """Entries of the last run that this one leaves alone and whose pages are still as published."""
     replaced = {report.path for report in reports}
     return [
-        entry | {"carried_over": True}
+        {"inputs": inputs_of(earlier or {})} | entry | {"carried_over": True}
         for entry in (earlier or {}).get("reports", [])
         if entry["page"] not in replaced
         and (page := target / Path(entry["page"]).name).is_file()

@@ -27,7 +27,7 @@ def standards_panels(
     released : Released
         ``school, standard, verdict`` and what stands behind them.
     profiles : mapping of standard to profile
-        Which panel a standard stands in; beyond 26 it goes on in another, and beyond 30 schools the worst are shown.
+        Which panel a standard stands in, in order; beyond 26 it goes on in another, and beyond 30 schools the worst are shown.
     """
     labels = labels or Labels()
     frame = require_released(released).frame
@@ -35,7 +35,8 @@ def standards_panels(
     unmet = frame.assign(_bad=frame["verdict"] == "not_met").groupby("school")["_bad"].sum()
     order = sorted(unmet.index, key=lambda school: (-unmet[school], school))
     rows = order[:MOST_SCHOOLS]
-    panels = _panels(list(dict.fromkeys(frame["standard"])), profiles)
+    drawn = set(frame["standard"])
+    panels = _panels([each for each in profiles if each in drawn], profiles)
     names = [labels.text("school", each, language) for each in rows]
     judged = frame["verdict"].isin(["met", "not_met"]).sum()
     title = say(

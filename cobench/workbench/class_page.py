@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from datetime import date
 from pathlib import Path
 
 import pandas as pd
 
 from cobench import store
+from cobench.declared import Text
 from cobench.errors import ReleaseError
 from cobench.ingest.identities import read_identities
 from cobench.monitor.next_families import next_families
@@ -73,6 +75,19 @@ def write_class_pages(
         path.chmod(0o600)
         paths.append(path)
     return paths
+
+
+def told_class_pages(
+    study: Study, term_id: str, language: str, school: str | None, class_id: str | None
+) -> str:
+    """Write class pages and say where."""
+    paths = write_class_pages(study, study.term(term_id), language, school=school, class_id=class_id)
+    where = os.path.relpath(paths[0].parent)
+    said = Text(
+        f"班级页 {len(paths)} 份（含姓名，不得外传）：{where}",
+        f"{len(paths)} class pages (they hold names, keep them private): {where}",
+    )
+    return said[language]
 
 
 def class_html(

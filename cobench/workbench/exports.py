@@ -9,7 +9,7 @@ from cobench.release import Released, ledger, write_workbook
 from cobench.release.stacking import stacked
 from cobench.show import say
 from cobench.show.wording import has
-from cobench.workbench import absence, implementation, norms, quality, ranked, term_release
+from cobench.workbench import absence, implementation, norms, quality, ranked, record_checks, term_release
 from cobench.workbench import school as school_page
 from cobench.workbench.desk import Desk
 from cobench.workbench.effect import released_balance
@@ -38,6 +38,7 @@ def _all_tables(desk: Desk) -> None:
     if desk.has("reach"):
         implementation.lede(desk)
         norms.summary(desk)
+        record_checks.key_papers_released(desk)
         implementation.modes_released(desk)
         implementation.weeks_released(desk)
         implementation.lectures_by_topic(desk)
