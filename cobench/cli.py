@@ -378,14 +378,13 @@ def quarantine(
 def class_page(
     term: TermArgument = "",
     study: StudyOption = HERE,
-    school: Annotated[str | None, typer.Option(help="Only this school's classes. 只写某校。")] = None,
-    class_id: Annotated[str | None, typer.Option("--class", help="Only this class. 只写某班。")] = None,
+    of: Annotated[str, typer.Option("--of", help="Only this school or class. 只写某校或某班。")] = "",
 ) -> None:
     """Pages for class teachers, with names, below private/: whom to visit next. 班主任家访安排（含姓名，仅限本机）。"""
     from cobench.run.progress import ui_language
     from cobench.workbench.class_page import told_class_pages
 
-    print(told_class_pages(*_open(study, term), ui_language(), school, class_id))
+    print(told_class_pages(*_open(study, term), ui_language(), of))
 
 
 @app.command()

@@ -34,11 +34,10 @@ def write_class_pages(
     term: Term,
     language: str,
     *,
-    school: str | None = None,
-    class_id: str | None = None,
+    of: str = "",
     as_of: date | None = None,
 ) -> list[Path]:
-    """Write ``private/classes/<term>/<class>.html`` for each class (of a school, or one); pages of names and dates.
+    """Write ``private/classes/<term>/<class>.html`` for each class (``of`` a school, or one); pages of names and dates.
 
     Raises
     ------
@@ -53,13 +52,9 @@ def write_class_pages(
     }
     rows = next_families(study, term, frames, as_of)
     owner = frames["enrolments"].drop_duplicates("class_id").set_index("class_id")["school"]
-    wanted = [
-        each
-        for each in sorted(rows["class_id"].dropna().unique())
-        if (school is None or owner[each] == school) and (class_id is None or each == class_id)
-    ]
+    wanted = [each for each in sorted(rows["class_id"].dropna().unique()) if of in ("", each, owner[each])]
     if not wanted:
-        asked = class_id or school or term.id
+        asked = of or term.id
         raise ReleaseError(
             en=f"no class {asked} in term {term.id}; a class is written like S01-2022-2, a school like S01",
             zh=f"学期 {term.id} 没有班级 {asked}；班级写作 S01-2022-2，学校写作 S01",
@@ -77,11 +72,9 @@ def write_class_pages(
     return paths
 
 
-def told_class_pages(
-    study: Study, term_id: str, language: str, school: str | None, class_id: str | None
-) -> str:
+def told_class_pages(study: Study, term_id: str, language: str, of: str = "") -> str:
     """Write class pages and say where."""
-    paths = write_class_pages(study, study.term(term_id), language, school=school, class_id=class_id)
+    paths = write_class_pages(study, study.term(term_id), language, of=of)
     where = os.path.relpath(paths[0].parent)
     said = Text(
         f"班级页 {len(paths)} 份（含姓名，不得外传）：{where}",
