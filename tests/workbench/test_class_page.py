@@ -87,7 +87,7 @@ def test_the_page_scan_withholds_a_class_page(study):
         assert [each.kind for each in scan_html(html, names=[name])] == ["name"]
     assert scan_html(html.replace("欧阳示例", "").replace("测试员甲", ""), names=NAMES.values()) == []
     roster = Roster(NAMES.values())
-    outcome = Outcome(SimpleNamespace(path="class_page"), "ok", page=path)
+    outcome = Outcome(SimpleNamespace(path="class_page"), "ok", 0.0, page=path)
     judged = check_page(outcome, lambda text, _: scan_html(text, names=roster), study)
     assert judged.state == "withheld"
 
