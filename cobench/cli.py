@@ -21,6 +21,7 @@ app = typer.Typer(
 StudyOption = Annotated[Path, typer.Option("--study", help="Study folder (holds study.toml). 研究文件夹。")]
 TermArgument = Annotated[str, typer.Argument(help="Term id; the newest one if absent. 学期，默认最新。")]
 JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Worker processes. 并行进程数。")]
+OfOption = Annotated[str, typer.Option("--of", help="Only this school or class. 只写某校或某班。")]
 HERE = Path(".")
 CORES = os.cpu_count() or 1
 
@@ -376,6 +377,15 @@ def quarantine(
 
     opened, term_id = _open(study, term)
     list_quarantine(opened, term_id, Console(), ui_language(), school=school, rule=rule, values=values)
+
+
+@app.command()
+def class_page(term: TermArgument = "", study: StudyOption = HERE, of: OfOption = "") -> None:
+    """Pages for class teachers, with names, below private/: whom to visit next. 班主任家访安排（含姓名，仅限本机）。"""
+    from cobench.run.progress import ui_language
+    from cobench.workbench.class_page import told_class_pages
+
+    print(told_class_pages(*_open(study, term), ui_language(), of))
 
 
 @app.command()
