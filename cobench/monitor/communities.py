@@ -17,7 +17,7 @@ from cobench.monitor import assessment
 from cobench.monitor.periods import MILESTONES
 from cobench.study import Study, Term
 
-TABLES = ("communities", "postings", "tasks", "records")
+TABLES = ("communities", "postings", "tasks")
 ACTIVITIES = 5  # a mentoring pair's a year
 DISTRICT = "district"
 PROGRESS = ["unit", "due", "n_planned", "n_done", "share", "required", "status"]

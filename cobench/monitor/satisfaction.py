@@ -20,6 +20,7 @@ from cobench.study import Study, Term
 INSTRUMENT = "parents_v1"
 ITEMS = ("p20", "p21", "p22", "p23")
 ABOUT_LECTURES = "p21"
+OVERALL = "p23"
 KNOWLEDGE = r"k\d+"
 ALL_RIGHT = "k_all"
 CELLS = ("school", "grade", "sex", "key_student")
@@ -52,8 +53,9 @@ def satisfaction_frames(
     roster = asked(term, frames)
     given = answers(term, frames["responses"])
     limits = instrument_ranges(study).get(INSTRUMENT, {})
+    overall = given[[item for item in given if item == OVERALL]]
     by_school = [
-        estimates(own, given, limits).assign(school=school)
+        estimates(own, overall, limits).assign(school=school)
         for school, own in roster.groupby("school", sort=True)
     ]
     return {
@@ -111,17 +113,19 @@ def estimates(
     DataFrame
         Columns :data:`ESTIMATES`; ``statistic`` is ``mean``, ``top_two`` or ``rate``.
     """
-    values = given.reindex(roster["student"])
+    values, codes = given.reindex(roster["student"]), cell_codes(roster)
     rows = []
     for item in [item for item in (*ITEMS, *sorted(set(given) - set(ITEMS))) if item in given]:
         value = values[item].to_numpy(dtype=float)
         low, high = limits.get(item, (0.0, 1.0))
         if item not in ITEMS:
-            rows.append({"item": item, "statistic": "rate"} | estimate(roster, value, (0.0, 1.0)))
+            rows.append(
+                {"item": item, "statistic": "rate"} | estimate(roster, value, (0.0, 1.0), codes=codes)
+            )
             continue
         top = np.where(np.isnan(value), np.nan, value >= high - 1)
-        rows.append({"item": item, "statistic": "mean"} | estimate(roster, value, (low, high)))
-        rows.append({"item": item, "statistic": "top_two"} | estimate(roster, top, (0.0, 1.0)))
+        rows.append({"item": item, "statistic": "mean"} | estimate(roster, value, (low, high), codes=codes))
+        rows.append({"item": item, "statistic": "top_two"} | estimate(roster, top, (0.0, 1.0), codes=codes))
     return pd.DataFrame(rows, columns=ESTIMATES)
 
 
@@ -133,6 +137,7 @@ def estimate(
     cells: Sequence[str] = CELLS,
     cluster: str = "class_id",
     conf_level: float = 0.95,
+    codes: Sequence[np.ndarray] | None = None,
 ) -> dict[str, float]:
     """One quantity of all families asked: raw, weighted with its interval, and bounds that need no assumption.
 
@@ -144,6 +149,7 @@ def estimate(
     limits : lowest and highest possible value
     cells : columns, most important first; a cell with fewer than five answers joins its neighbours in all but the last column.
     cluster : column of ``roster`` whose rows aren't independent.
+    codes : :func:`cell_codes` of ``roster``, where they are known already.
 
     Returns
     -------
@@ -160,7 +166,7 @@ def estimate(
     row |= {"bound_low": low, "bound_high": high}
     if not n_answered:
         return row
-    weight, _ = weights(roster, answered, cells)
+    weight, _ = weights(roster, answered, cells, codes)
     y = value[answered]
     row |= {"raw": float(y.mean()), "weighted": float(weight[answered] @ y / n)}
     residual = weight[answered] * (y - row["weighted"])
@@ -179,13 +185,16 @@ def estimate(
 
 
 def weights(
-    roster: pd.DataFrame, answered: np.ndarray, cells: Sequence[str] = CELLS
+    roster: pd.DataFrame,
+    answered: np.ndarray,
+    cells: Sequence[str] = CELLS,
+    codes: Sequence[np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Weight of each answer, (n,), asked / answered within its cell, and codes of the cells; zero for the silent.
 
     Weights add up to the number asked. Families whom no cell of five answers holds are spoken for by all who answered.
     """
-    cell = _joined_cells(roster, answered, list(cells))
+    cell = _joined_cells(cell_codes(roster, cells) if codes is None else codes, answered)
     asked_in = np.bincount(cell)
     answered_in = np.bincount(cell[answered], minlength=len(asked_in))
     ratio = np.where(answered_in > 0, asked_in / np.maximum(answered_in, 1), 0.0)
@@ -193,20 +202,25 @@ def weights(
     return weight * len(roster) / weight.sum(), cell
 
 
-def _joined_cells(roster: pd.DataFrame, answered: np.ndarray, cells: list[str]) -> np.ndarray:
-    label = np.zeros(len(roster), dtype=np.int64)
-    open_ = np.ones(len(roster), dtype=bool)
+def cell_codes(roster: pd.DataFrame, cells: Sequence[str] = CELLS) -> list[np.ndarray]:
+    """Codes 0, 1, ... of the cells by no column, by the first, by the first two, ...; each (n,)."""
+    found = [np.zeros(len(roster), dtype=np.int64)]
+    for name in cells:
+        code = pd.factorize(roster[name], sort=True, use_na_sentinel=False)[0]
+        found.append(np.unique(found[-1] * (code.max(initial=0) + 1) + code, return_inverse=True)[1])
+    return found
+
+
+def _joined_cells(codes: Sequence[np.ndarray], answered: np.ndarray) -> np.ndarray:
+    label = np.zeros(len(answered), dtype=np.int64)
+    waiting = np.ones(len(answered), dtype=bool)
     found = 0
-    for depth in range(len(cells), -1, -1):
-        by = [roster[name].astype(str) for name in cells[:depth]]
-        code = (
-            roster.groupby(by, sort=True).ngroup().to_numpy() if by else np.zeros(len(roster), dtype=np.int64)
-        )
-        enough = np.bincount(code[answered & open_], minlength=code.max() + 1) >= LEAST
-        settled = open_ & (enough[code] | (depth == 0))
+    for depth, code in reversed(list(enumerate(codes))):
+        enough = np.bincount(code[answered & waiting], minlength=code.max() + 1) >= LEAST
+        settled = waiting & (enough[code] | (depth == 0))
         label[settled] = found + code[settled]
         found += code.max() + 1
-        open_ &= ~settled
+        waiting &= ~settled
     return np.unique(label, return_inverse=True)[1]
 
 
