@@ -134,6 +134,12 @@ def test_no_first_test_no_change():
     [
         [("A", "a1", "before", 3.0), ("A", "a2", "before", 4.0)],
         [("A", "a1", "before", 3.0), ("A", "a1", "before", 4.0), ("A", "a1", "after", 4.0)],
+        [
+            ("A", "a1", "before", 3.0),
+            ("A", "a1", "before", 4.0),
+            ("A", "a2", "after", 4.0),
+            ("A", "a3", "after", 5.0),
+        ],
     ],
 )
 def test_a_school_without_an_answer_says_why(rows):
