@@ -219,11 +219,13 @@ def _change(school: str, own: pd.DataFrame, conf_level: float) -> dict[str, obje
         return row | {"reason": reason}
     cluster = pd.factorize(own["cluster"], sort=True)[0]
     row |= {"before": y[~after].mean(), "after": y[after].mean()}
-    if cluster.max() < 1:
-        # The change itself is no secret, but nobody can say how far it may be chance.
-        return row | {
-            "reason": Text("只有一个班，无法给出区间", "one class only, so no interval can be given")
-        }
+    if min(len(set(cluster[after])), len(set(cluster[~after]))) < 2:
+        # One class is its own mean: it would count as known without error, and the interval would be too narrow.
+        reason = Text(
+            "有一次测验只有一个班，无法给出区间",
+            "one occasion has a single class, so no interval can be given",
+        )
+        return row | {"reason": reason}
     found = precision(fit_ols(y, after[:, None].astype(float)), 0, cluster=cluster)
     if not found.std_error > 0:
         reason = Text("成绩没有差异，无法给出区间", "scores don't vary, so no interval can be given")
