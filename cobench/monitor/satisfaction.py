@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from cobench.declared import Text
 from cobench.effects.multilevel import fit_multilevel
 from cobench.errors import NotEstimableError
 from cobench.ingest.codebook import instrument_ranges
@@ -44,6 +45,7 @@ BY_LECTURE = [
     "reason_en",
 ]
 ABOVE, BELOW, ALIKE = "above", "below", "not_separated"
+NO_SPREAD = Text("彼此的差别不超出偶然", "they differ no more than by chance")
 
 
 def satisfaction_frames(
@@ -291,5 +293,7 @@ def _pooled(rows: pd.DataFrame, by: str, outcome: str) -> list[dict[str, object]
 
 def _shrunken(row: pd.Series) -> dict[str, object]:
     low, high = row["conf_low"], row["conf_high"]
+    if not np.isfinite([low, high]).all():
+        return {"verdict": ALIKE, "reason_zh": NO_SPREAD["zh"], "reason_en": NO_SPREAD["en"]}
     verdict = ABOVE if low > 0 else BELOW if high < 0 else ALIKE
     return {"difference": row["estimate"], "conf_low": low, "conf_high": high, "verdict": verdict}

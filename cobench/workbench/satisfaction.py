@@ -144,7 +144,7 @@ def _by_lecture(desk: Desk, by: str) -> Displayed:
     if released.frame.empty:
         return paragraph(desk.say("page.not_sent", what=desk.say(f"page.satisfaction_by_{by}")))
     columns = [
-        "topic",
+        by,
         "answered_what",
         "n_families",
         "mean_value",
@@ -170,12 +170,12 @@ def by_lecture_released(desk: Desk, by: str) -> Released:
     frame = desk.derived("satisfaction_by_lecture")
     frame = frame[frame["by"] == by].rename(
         columns={
-            "level": "topic", "outcome": "answered_what", "n": "n_families", "mean": "mean_value",
+            "level": by, "outcome": "answered_what", "n": "n_families", "mean": "mean_value",
             "verdict": "lecture_verdict", f"reason_{desk.language}": "why_not",
         }
     )  # fmt: skip
     columns = [
-        "topic",
+        by,
         "answered_what",
         "n_families",
         "mean_value",
@@ -189,7 +189,7 @@ def by_lecture_released(desk: Desk, by: str) -> Released:
         frame[columns].reset_index(drop=True),
         counts="n_families",
         values=[*columns[3:8]],
-        counted=desk.counted("answers by lecture", ["topic", "answered_what"], {"by": by}),
+        counted=desk.counted("answers by lecture", [by, "answered_what"], {"by": by}),
         min_cell=desk.min_cell,
     )
 

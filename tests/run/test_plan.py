@@ -47,7 +47,9 @@ def test_a_report_gets_its_parameters_and_title(study):
 
 def test_a_page_on_communities_is_left_out_where_the_study_declares_none(study):
     title = {"zh": "教共体", "en": "communities"}
-    notebook(study.root / "notebooks" / "06_communities.ipynb", declared={"needs": "communities", "title": title})
+    notebook(
+        study.root / "notebooks" / "06_communities.ipynb", declared={"needs": "communities", "title": title}
+    )
     ids = {declares: {r.id for r in planned(study, communities=declares)} for declares in (True, False)}
     assert ids[True] - ids[False] == {"06_communities"}
 
