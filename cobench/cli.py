@@ -21,6 +21,7 @@ app = typer.Typer(
 StudyOption = Annotated[Path, typer.Option("--study", help="Study folder (holds study.toml). 研究文件夹。")]
 TermArgument = Annotated[str, typer.Argument(help="Term id; the newest one if absent. 学期，默认最新。")]
 JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Worker processes. 并行进程数。")]
+OfOption = Annotated[str, typer.Option("--of", help="Only this school or class. 只写某校或某班。")]
 HERE = Path(".")
 CORES = os.cpu_count() or 1
 
@@ -54,6 +55,9 @@ def run(
         Literal["warm", "ordinary"] | None,
         typer.Option(help="warm is faster and the default on Linux; pages are the same. 内核启动方式。"),
     ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="tcp://HOST:PORT of a dask scheduler to run reports on. 集群调度器。")
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Make all reports anew, changed or not. 全部重做。")
     ] = False,
@@ -79,6 +83,7 @@ def run(
         console=console,
         language=speak,
         kernels=kernel,
+        scheduler=scheduler,
         redo="failed" if retry_failed else "all" if force else "changed",
     )
     if pdf or docx:
@@ -375,6 +380,15 @@ def quarantine(
 
 
 @app.command()
+def class_page(term: TermArgument = "", study: StudyOption = HERE, of: OfOption = "") -> None:
+    """Pages for class teachers, with names, below private/: whom to visit next. 班主任家访安排（含姓名，仅限本机）。"""
+    from cobench.run.progress import ui_language
+    from cobench.workbench.class_page import told_class_pages
+
+    print(told_class_pages(*_open(study, term), ui_language(), of))
+
+
+@app.command()
 def verify(
     term: TermArgument = "",
     study: StudyOption = HERE,
@@ -423,6 +437,20 @@ def diff(
     opened, first_id = _open(study, first)
     for line in told(diff_terms(opened, first_id, opened.term(second).id), ui_language()):
         print(line)
+
+
+@app.command()
+def lab(
+    study: StudyOption = HERE,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only the server. 不打开浏览器。")] = False,
+) -> None:
+    """Open the study in JupyterLab, at a page with its terms, notebooks and last runs. 在 JupyterLab 中打开。"""
+    from cobench.run.lab import open_lab
+    from cobench.run.progress import ui_language
+    from cobench.study import find_study, load_study
+
+    opened = load_study(find_study(study))
+    raise typer.Exit(open_lab(opened, ui_language(), ["--no-browser"] if no_browser else []))
 
 
 def _open(folder: Path, term: str):

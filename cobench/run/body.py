@@ -159,3 +159,14 @@ def _box_tables(soup: BeautifulSoup, label: str) -> None:
         box: Tag = soup.new_tag("div")
         box.attrs |= {"class": "table-scroll", "role": "region", "tabindex": "0", "aria-label": name}
         table.wrap(box)
+    _tell_apart(soup)
+
+
+def _tell_apart(soup: BeautifulSoup) -> None:
+    """Number regions of the same name, so that a screen reader's list of them can be used."""
+    seen: dict[str, int] = {}
+    for box in soup.find_all(attrs={"role": "region", "aria-label": True}):
+        name = str(box["aria-label"])
+        seen[name] = seen.get(name, 0) + 1
+        if seen[name] > 1:
+            box["aria-label"] = f"{name} {seen[name]}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -93,8 +93,8 @@ def block(carried: Carried, facts: Mapping[str, Any], html: str) -> str:
     content = {
         "schema": SCHEMA,
         **facts,
-        "estimates": list(carried.estimates.values()),
-        "tables": list(carried.tables.values()),
+        "estimates": _by_column(list(carried.estimates.values())),
+        "tables": [_table_by_column(table) for table in carried.tables.values()],
         "seals": [seal for seal, _ in passages(_soup(html))],
     }
     return _as_script(content)
@@ -110,6 +110,47 @@ def sealed_again(page: str) -> str:
     end = page.index("</script>", start)
     seals = [seal for seal, _ in passages(main)]
     return page[:start] + _as_script({**content, "seals": seals}) + page[end:]
+
+
+def _by_column(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Rows as values by column; a value alone stands for a column in which all rows agree."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns: dict[str, Any] = {}
+    for name in names:
+        values = [row.get(name) for row in rows]
+        same = len(rows) > 1 and all(value == values[0] for value in values)
+        columns[name] = values[0] if same else values
+    return {"n": len(rows), "columns": columns}
+
+
+def _table_by_column(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A table with its rows as values by column, folded like those of the estimates."""
+    rows = [dict(enumerate(row)) for row in table["rows"]]
+    folded = _by_column(rows)
+    cells = list(folded["columns"].values())
+    return {
+        **{name: value for name, value in table.items() if name != "rows"},
+        "n": len(rows),
+        "cells": cells,
+    }
+
+
+def tables_of(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Tables of a data block, with ``rows``."""
+    found = []
+    for table in content["tables"]:
+        columns = [each if isinstance(each, list) else [each] * table["n"] for each in table["cells"]]
+        found.append({**table, "rows": [list(row) for row in zip(*columns, strict=True)]})
+    return found
+
+
+def estimates_of(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows of estimates of a data block."""
+    held = content["estimates"]
+    columns = {
+        name: each if isinstance(each, list) else [each] * held["n"] for name, each in held["columns"].items()
+    }
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _as_script(content: Mapping[str, Any]) -> str:

@@ -21,11 +21,13 @@ NAMES = (
     "msedge",
     "microsoft-edge",
 )
+# Where installers put it without putting it on the path: below the folders of programs of macOS and Windows.
+FOLDERS = ("PROGRAMFILES", "PROGRAMFILES(X86)", "LOCALAPPDATA")
 PLACES = (
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    "/Applications/Microsoft Edge.app/Contents/MacOS/Microsoft Edge",
-    r"C:\Program Files\Google\Chrome\Application\chrome.exe",
-    r"C:\Program Files (x86)\Microsoft\Edge\Application\msedge.exe",
+    "Google/Chrome/Application/chrome.exe",
+    "Microsoft/Edge/Application/msedge.exe",
+    "Google Chrome.app/Contents/MacOS/Google Chrome",
+    "Microsoft Edge.app/Contents/MacOS/Microsoft Edge",
 )
 SECONDS = 120
 _FLAGS = (
@@ -43,7 +45,9 @@ def find_chromium() -> str:
         When there is none.
     """
     found = next(filter(None, map(shutil.which, NAMES)), None)
-    found = found or next((place for place in PLACES if Path(place).is_file()), None)
+    folders = [*filter(None, map(os.environ.get, FOLDERS)), str(Path(os.sep, "Applications"))]
+    installed = (Path(folder) / place for folder in folders for place in PLACES)
+    found = found or next((str(path) for path in installed if path.is_file()), None)
     if found is None:
         raise RunError(
             en="--pdf prints with Chromium, Chrome or Edge, and none was found; install one of them",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from cobench.declared import Text
 from cobench.run import page_data
 from cobench.run.body import Body, Heading, PageError, finish_body
+from cobench.run.glossary import HEADING_ID, with_glossary
 from cobench.run.glyphs import chinese_characters, font_face
 from cobench.run.plan import Report
 from cobench.run.words import phrase, words
@@ -108,8 +109,10 @@ def _with_data(
     }
     if not carried.estimates and not carried.tables:
         return body, page_data.block(carried, facts, body.html)
-    contents = (*body.contents, Heading("page-data-heading", text["heading"]))
-    html = body.html + section
+    html, has_words = with_glossary(body.html + section, report.language)
+    more = [Heading("page-data-heading", text["heading"])]
+    more += [Heading(HEADING_ID, text["glossary"])] if has_words else []
+    contents = (*body.contents, *more)
     return Body(html, contents, body.title), page_data.block(carried, facts, html)
 
 

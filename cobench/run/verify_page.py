@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from cobench.declared import Text
 from cobench.errors import RunError
 from cobench.run.manifest import file_hash, read_manifest
-from cobench.run.page_data import passages, read_block
+from cobench.run.page_data import estimates_of, passages, read_block, tables_of
 from cobench.run.words import phrase
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ def verify_page(path: Path) -> Verdict:
             "cobench, or it was altered",
             zh=f"{path.name} 中没有可读取的数据块：它不是本版本 cobench 的报告页，或已被改动",
         )
-    estimates = {row["estimate_id"]: row for row in data["estimates"]}
-    tables = {table["id"]: table for table in data["tables"]}
+    estimates = {row["estimate_id"]: row for row in estimates_of(data)}
+    tables = {table["id"]: table for table in tables_of(data)}
     wrong: list[Text] = []
     done: Counter[str] = Counter()
     for found in (

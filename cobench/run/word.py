@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cobench.errors import RunError
 from cobench.release.escape import clean, safe_cell
-from cobench.run.page_data import read_block
+from cobench.run.page_data import read_block, tables_of
 
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup, Tag
@@ -59,7 +59,8 @@ def write_annex(page: Path, target: Path) -> Path | None:
     """Write every table that a page carries as a sheet of a workbook; None where it carries none."""
     import xlsxwriter
 
-    tables = (read_block(_soup(page)) or {}).get("tables", [])
+    block = read_block(_soup(page))
+    tables = tables_of(block) if block else []
     if not tables:
         return None
     options = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}

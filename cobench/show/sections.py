@@ -50,7 +50,7 @@ def notice(text: str) -> Displayed:
 
 def md(text: str) -> str:
     """``text`` with everything escaped that Markdown or HTML would take for mark-up."""
-    return _MARKDOWN.sub(r"\\\1", escape_html(text))
+    return escape_html(_MARKDOWN.sub(r"\\\1", text))
 
 
 def finding(

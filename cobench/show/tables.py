@@ -13,7 +13,7 @@ from cobench.show.carried import carried_estimates, carried_table
 from cobench.show.displayed import Displayed
 from cobench.show.labels import Labels
 from cobench.show.lines import breadth
-from cobench.show.sentences import evidence_badge, reason_text
+from cobench.show.sentences import reason_text
 from cobench.show.wording import decimals, number, p_text, say, typeset
 
 Format = str | Callable[[object], str]
@@ -225,10 +225,11 @@ def _html(
         for j, (text, kind, key) in enumerate(row):
             inner = escape_html(text)
             if names[j] == "evidence" and key:
-                inner = evidence_badge(key, language)
+                inner = f'<span class="badge" data-evidence="{escape_html(key)}">{inner}</span>'
             label = {"suppressed": "table.hidden_cell", "no-data": "table.missing_cell"}.get(kind)
             title = f' title="{escape_html(say(label, language))}"' if label else ""
             tag, scope = ("th", ' scope="row"') if j == 0 else ("td", "")
+            kind = "" if kind == "short" and numeric[j] else kind
             parts.append(f"<{tag}{scope}{css(j, kind)}{title}>{inner}</{tag}>")
         body.append(f"<tr>{''.join(parts)}</tr>")
     if not cells:

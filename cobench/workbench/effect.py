@@ -25,6 +25,7 @@ from cobench.show import (
 from cobench.show.carried import carried_estimates
 from cobench.study import Effect
 from cobench.workbench import summary
+from cobench.workbench.checklist import checklist
 from cobench.workbench.desk import Desk, together
 
 DECLARED_COLUMNS = [
@@ -233,10 +234,11 @@ def specification(desk: Desk, treatment: str) -> Displayed:
 
 
 def downloads(desk: Desk, treatment: str) -> Displayed:
-    """All estimates of the treatment into the data that the page carries for a reviewer."""
+    """For a reviewer: the checklist, and all estimates of the treatment into the data that the page carries."""
     released = desk.effects(treatment)
     told = paragraph(desk.say("page.carried", n=len(released)))
-    return replace(told, carried=tuple(carried_estimates(released, desk.labels, desk.language)))
+    rows = tuple(carried_estimates(released, desk.labels, desk.language))
+    return folded(desk.say("checklist.caption"), checklist(desk, treatment)) + replace(told, carried=rows)
 
 
 def effects_of(desk: Desk, treatment: str) -> list[Effect]:

@@ -37,17 +37,20 @@
   }
   function lines(rows) { return rows.map(function (row) { return row.map(cell).join(","); }).join("\r\n"); }
   function estimates(data) {
-    var names = [];
-    data.estimates.forEach(function (row) {
-      Object.keys(row).forEach(function (name) { if (names.indexOf(name) < 0) { names.push(name); } });
-    });
-    return lines([names].concat(data.estimates.map(function (row) {
-      return names.map(function (name) { return row[name]; });
-    })));
+    // A column is a list of values, or one value where all rows agree.
+    var columns = data.estimates.columns, names = Object.keys(columns), rows = [names];
+    for (var i = 0; i < data.estimates.n; i += 1) {
+      rows.push(names.map(function (name) { return Array.isArray(columns[name]) ? columns[name][i] : columns[name]; }));
+    }
+    return lines(rows);
   }
   function tables(data) {
     return data.tables.map(function (table) {
-      return lines([[table.caption], table.heads].concat(table.rows));
+      var rows = [[table.caption], table.heads];
+      for (var i = 0; i < table.n; i += 1) {
+        rows.push(table.cells.map(function (cells) { return Array.isArray(cells) ? cells[i] : cells; }));
+      }
+      return lines(rows);
     }).join("\r\n\r\n");
   }
   box.hidden = false;
