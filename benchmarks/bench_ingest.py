@@ -33,8 +33,7 @@ import pyarrow.csv
 
 from cobench import store
 from cobench.ingest.ingest import ingest_terms
-from cobench.panel import build_panel
-from cobench.panel_frames import read_panel_frames
+from cobench.panel_store import read_panel
 from cobench.study import load_study
 
 N_TERMS, COUNTIES, CLASS_SIZE, GRADES = 8, 8, 42, 6
@@ -472,8 +471,7 @@ def build_panels(root: Path, terms: list[str]) -> int:
 def build_one(root: Path, term_id: str) -> int:
     """The panel of one term as the term stage builds it; number of rows."""
     study = load_study(root)
-    frames, names = read_panel_frames(study, study.term(term_id))
-    panel = build_panel(study, study.term(term_id), frames, names)
+    panel = read_panel(study, study.term(term_id))
     panel.frame.to_parquet(root / "panels" / f"{term_id}.parquet", index=False)
     return len(panel.frame)
 

@@ -54,6 +54,12 @@ def run(
         Literal["warm", "ordinary"] | None,
         typer.Option(help="warm is faster and the default on Linux; pages are the same. 内核启动方式。"),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Make all reports anew, changed or not. 全部重做。")
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Only those that failed or were withheld. 只重做未生成的。")
+    ] = False,
 ) -> None:
     """Evaluate a term: read what changed, compute, write all reports and their index. 评估一个学期。"""
     from rich.console import Console
@@ -73,6 +79,7 @@ def run(
         console=console,
         language=speak,
         kernels=kernel,
+        redo="failed" if retry_failed else "all" if force else "changed",
     )
     if pdf or docx:
         from cobench.run.annexes import add_annexes

@@ -18,17 +18,23 @@ from cobench.study import Study, Term, Treatment
 
 
 def exposure(
-    treatment: Treatment, frames: Mapping[str, pd.DataFrame], roster: pd.DataFrame, term: Term
+    treatment: Treatment,
+    frames: Mapping[str, pd.DataFrame],
+    roster: pd.DataFrame,
+    term: Term,
+    earlier: np.ndarray | int = 0,
 ) -> pd.DataFrame:
     """Level, count, minutes and history of ``treatment``, one row a student of ``roster`` (its index, numbers).
 
     Parameters
     ----------
     frames : mapping
-        ``contacts`` or ``attendance`` with ``events``, ``logs``, and ``history`` where earlier terms are counted.
+        ``contacts`` or ``attendance`` with ``events``, and ``logs``.
     roster : DataFrame
         ``class_id`` by student: without a row a student of a class whose log arrived is at the reference level,
         others are missing.
+    earlier : array of int, optional
+        What is to be added to the history, by student, where ``frames`` hold the rows of this term only.
     """
     rows, arrived = _dated_rows(treatment, frames), frames["logs"]
     arrived = arrived.loc[(arrived["table"] == treatment.from_) & (arrived["term"] == term.id), "class_id"]
@@ -50,12 +56,58 @@ def exposure(
         f"{treatment.id}:minutes": seat.total(
             rows["minutes"].to_numpy(dtype="float64", na_value=np.nan), during
         ),
-        f"{treatment.id}:history": seat.count(early) + _counted_earlier(treatment, frames, roster.index),
+        f"{treatment.id}:history": seat.count(early) + earlier,
     }
     if treatment.from_ == "attendance":
         listed = seat.count(in_time & _would_count(treatment, rows)) > 0
         columns[f"{treatment.id}:invited"] = np.where(has_log | listed, listed.astype("float64"), np.nan)
     return pd.DataFrame(columns, index=roster.index)
+
+
+def earlier_terms(
+    study: Study,
+    frames: Mapping[str, pd.DataFrame],
+    roster: pd.DataFrame,
+    term: Term,
+    attending: Sequence[str],
+) -> pd.DataFrame:
+    """What earlier terms add to each student's history, one row a student of ``roster`` (its index, numbers).
+
+    Parameters
+    ----------
+    frames : mapping
+        ``seats`` or ``enrolments``, ``logs``, and ``history`` where rows of earlier terms were counted where they lie.
+    attending : sequence of str
+        Statuses of enrolment of who goes to class.
+
+    Returns
+    -------
+    DataFrame
+        By treatment ``<id>:n`` (counted rows; 0 without ``history``) and ``<id>:silent`` (a log never came).
+    """
+    seats = frames["seats"] if "seats" in frames else frames["enrolments"]
+    earlier = [each.id for each in study.terms_until(term.id)[:-1]]
+    silent = without_earlier_log(study, seats[seats["status"].isin(attending)], frames["logs"], earlier)
+    columns: dict[str, object] = {}
+    for treatment in study.treatments.values():
+        columns[f"{treatment.id}:n"] = _counted_earlier(treatment, frames, roster.index)
+        columns[f"{treatment.id}:silent"] = roster.index.isin(silent[treatment.id])
+    return pd.DataFrame(columns, index=roster.index)
+
+
+def _counted_earlier(
+    treatment: Treatment, frames: Mapping[str, pd.DataFrame], students: pd.Index
+) -> np.ndarray | int:
+    """Rows of earlier terms by student, where they were counted beforehand."""
+    if "history" not in frames:
+        return 0
+    held = frames["history"]
+    held = held[held["treatment"] == treatment.id]
+    return (
+        _Seats(held["student"].to_numpy(), students)
+        .total(held["n"].to_numpy("float64"), slice(None), empty=0)
+        .astype("int64")
+    )
 
 
 def without_earlier_log(
@@ -143,21 +195,6 @@ def _would_count(treatment: Treatment, rows: pd.DataFrame) -> np.ndarray:
     fits = np.zeros(len(rows), dtype=bool)
     fits[invited] = first_rank(treatment, rows[invited].assign(present=True)) >= 0
     return fits
-
-
-def _counted_earlier(
-    treatment: Treatment, frames: Mapping[str, pd.DataFrame], students: pd.Index
-) -> np.ndarray | int:
-    """Rows of earlier terms by student, where they were counted beforehand."""
-    if "history" not in frames:
-        return 0
-    held = frames["history"]
-    held = held[held["treatment"] == treatment.id]
-    return (
-        _Seats(held["student"].to_numpy(), students)
-        .total(held["n"].to_numpy("float64"), slice(None), empty=0)
-        .astype("int64")
-    )
 
 
 class _Seats:

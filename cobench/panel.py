@@ -7,17 +7,17 @@ breaks this.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from cobench.errors import StudyFileError
-from cobench.exposure import exposure, first_level, first_true, without_earlier_log
-from cobench.panel_frames import with_codes
+from cobench.exposure import earlier_terms, exposure, first_level, first_true
+from cobench.panel_frames import of_term, with_codes
 from cobench.study import Effect, Outcome, Source, Study, Term
 
 ATTENDING = ("enrolled", "transferred_in")
@@ -49,59 +49,67 @@ class Panel:
     flow: pd.DataFrame
 
 
-def build_panel(
-    study: Study, term: Term, frames: Mapping[str, pd.DataFrame], names: pa.Array | None = None
-) -> Panel:
+Kept = Callable[[str, str, pd.DataFrame, Callable[[], pd.DataFrame]], pd.DataFrame]
+
+
+def afresh(kind: str, id_: str, roster: pd.DataFrame, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    """A part of a panel, made and not kept."""
+    return make()
+
+
+def build_panel(study: Study, term: Term, frames: Mapping[str, pd.DataFrame]) -> Panel:
     """Build the panel of ``term`` from canonical tables.
 
     Parameters
     ----------
     frames : mapping of table name to DataFrame
         ``students, enrolments, memberships, contacts, logs, events, attendance, outcomes`` of all terms up
-        to this one, and ``scores`` (:func:`cobench.measures.scales.score_scale`); with ``history`` (``treatment,
-        student, n`` rows up to the landmark) contacts and attendance of earlier terms are left out.
-    names : pyarrow.Array, optional
-        With frames of :func:`cobench.panel_frames.read_panel_frames`: the pseudonym of each student's number.
+        to this one, and ``scores`` (:func:`cobench.measures.scales.score_scale`).
     """
-    frames, names = with_codes(frames, names)
+    return assemble(study, term, *with_codes(frames))
+
+
+def assemble(
+    study: Study, term: Term, frames: Mapping[str, pd.DataFrame], names: pa.Array, kept: Kept = afresh
+) -> Panel:
+    """The panel of ``term`` from frames whose students are whole numbers (places in ``names``).
+
+    Parameters
+    ----------
+    kept : callable
+        Gives a part (``earlier``, ``exposure``, ``outcome``, ``baseline``) of the panel, one row a student of the
+        roster: as it was kept, or made by its last argument.
+    """
     roster, flow = _roster(frames["enrolments"], frames["students"], term)
     panel = roster.join(_categories(study, frames["memberships"], term, roster.index))
     dated = [_on_landmark(name, panel, term) for name in panel.columns]
-    earlier = [each.id for each in study.terms_until(term.id)[:-1]]
-    attended = frames["enrolments"][frames["enrolments"]["status"].isin(ATTENDING)]
-    silent = without_earlier_log(study, attended, frames["logs"], earlier)
+    earlier = kept("earlier", "", roster, lambda: earlier_terms(study, frames, roster, term, ATTENDING))
     for treatment in study.treatments.values():
-        exposed = exposure(treatment, frames, roster, term)
+        n = earlier[f"{treatment.id}:n"].to_numpy()
+        exposed = kept(
+            "exposure", treatment.id, roster, partial(exposure, treatment, frames, roster, term, n)
+        )
         history = exposed[f"{treatment.id}:history"].astype("float64")
-        unknown = panel.index.isin(silent[treatment.id])
+        unknown = earlier[f"{treatment.id}:silent"]
         panel = panel.join(exposed.assign(**{f"{treatment.id}:history": history.mask(unknown)}))
         dated.append(_on_landmark(f"{treatment.id}:history", panel, term))
     placed = cache(lambda term_id: _placed(frames["enrolments"], study.term(term_id)))
-    for outcome in study.outcomes.values():
-        now = _outcome_values(outcome, frames, term, placed).reindex(panel.index)
-        dated.append(_dates(outcome.id, now))
-        before = _baseline_values(study, outcome, frames, term, placed).reindex(panel.index)
-        dated.append(_dates(f"{outcome.id}@baseline", before))
-        panel = panel.assign(
-            **{
-                outcome.id: now["value"],
-                f"{outcome.id}@baseline": before["value"],
-                f"{outcome.id}@baseline:reason": _baseline_reason(before, panel, term),
-            }
-        )
-    for scale_id in [scale for scale in study.scales if scale not in study.outcomes]:
-        outcome = Outcome(label=study.scales[scale_id].label, scale=scale_id)
-        before = _baseline_values(study, outcome, frames, term, placed).reindex(panel.index)
-        panel = panel.assign(**{f"{scale_id}@baseline": before["value"]})
-        dated.append(_dates(f"{scale_id}@baseline", before))
+    for id_, outcome, columns in _measured(study):
+        before = _values(study, "baseline", id_, outcome, frames, term, placed, roster, kept)
+        if columns:
+            now = _values(study, "outcome", id_, outcome, frames, term, placed, roster, kept)
+            dated.append(_dates(id_, now))
+            panel = panel.assign(**{id_: now["value"]})
+        dated.append(_dates(f"{id_}@baseline", before))
+        panel = panel.assign(**{f"{id_}@baseline": before["value"]})
+        if columns:
+            panel = panel.assign(**{f"{id_}@baseline:reason": _baseline_reason(before, panel, term)})
     students = pd.Series(names.take(pa.array(panel.index)).to_numpy(zero_copy_only=False), dtype="str")
     whole = panel.reset_index(drop=True)
     whole.insert(0, "student", students)
     frame = in_content_order(whole.assign(term=term.id))
     texts = {
-        name: frame[name].astype("str")
-        for name in frame
-        if isinstance(frame[name].dtype, pd.CategoricalDtype)
+        name: _texts(frame[name]) for name in frame if isinstance(frame[name].dtype, pd.CategoricalDtype)
     }
     frame = frame.assign(**texts)
     return Panel(term, frame, pd.DataFrame(dated, columns=MEASURED), flow)
@@ -186,6 +194,12 @@ def in_content_order(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.iloc[order].reset_index(drop=True)
 
 
+def _texts(column: pd.Series) -> pd.Series:
+    """A column of categories as texts (a twentieth of the time that ``astype`` takes)."""
+    values = column.cat.categories.astype("str").array
+    return pd.Series(values.take(column.cat.codes.to_numpy(), allow_fill=True), index=column.index)
+
+
 def _roster(
     enrolments: pd.DataFrame, students: pd.DataFrame, term: Term
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -227,6 +241,36 @@ def _categories(study: Study, memberships: pd.DataFrame, term: Term, students: p
     return pd.DataFrame(flags, index=students)
 
 
+def _measured(study: Study) -> Iterator[tuple[str, Outcome, bool]]:
+    """Outcomes, and scales that are covariates only (of which the panel has the baseline alone)."""
+    for outcome in study.outcomes.values():
+        yield outcome.id, outcome, True
+    for scale_id in [scale for scale in study.scales if scale not in study.outcomes]:
+        yield scale_id, Outcome(label=study.scales[scale_id].label, scale=scale_id), False
+
+
+def _values(
+    study: Study,
+    kind: str,
+    id_: str,
+    outcome: Outcome,
+    frames: Mapping[str, pd.DataFrame],
+    term: Term,
+    placed: Callable[[str], pd.DataFrame],
+    roster: pd.DataFrame,
+    kept: Kept,
+) -> pd.DataFrame:
+    """``value, measured_on, reason`` of an outcome (``kind``: this term's, or ``baseline``) by student of the roster."""
+
+    def make() -> pd.DataFrame:
+        if kind == "baseline":
+            return _baseline_values(study, outcome, frames, term, placed).reindex(roster.index)
+        return _outcome_values(outcome, frames, term, placed).reindex(roster.index)
+
+    # Scores are made anew each time, so that nothing stored says whether they are the same.
+    return make() if outcome.scale is not None else kept(kind, id_, roster, make)
+
+
 def _outcome_values(
     outcome: Outcome, frames: Mapping[str, pd.DataFrame], term: Term, placed: Callable[[str], pd.DataFrame]
 ) -> pd.DataFrame:
@@ -236,13 +280,9 @@ def _outcome_values(
         own = scores[(scores["scale"] == outcome.scale) & (scores["term"] == term.id)].set_index("student")
         values = own[["score", "measured_on"]].rename(columns={"score": "value"}).assign(reason=None)
     else:
-        outcomes = frames["outcomes"]
-        mine = (
-            (outcomes["measure"] == outcome.measure)
-            & (outcomes["term"] == term.id)
-            & outcomes["student"].notna()
-        )
-        own = outcomes[mine].set_index("student")
+        rows = of_term(frames, "outcomes", term.id)
+        mine = (rows["measure"] == outcome.measure) & rows["student"].notna()
+        own = rows[mine].set_index("student")
         values = own[["value", "measured_on", "missing_reason"]].rename(columns={"missing_reason": "reason"})
     if not outcome.standardise:
         return values

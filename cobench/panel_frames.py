@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import duckdb
 import numpy as np
@@ -17,73 +17,125 @@ from cobench.roll import Roll
 from cobench.study import Study, Term
 from cobench.tables import DTYPES, TABLES
 
+_LATER = ("memberships", "contacts", "attendance", "events", "logs", "history", "seats")
 _CODES = pa.dictionary(pa.int32(), pa.string())
 
 
-def read_panel_frames(study: Study, term: Term) -> tuple[dict[str, pd.DataFrame], pa.Array]:
-    """What :func:`cobench.panel.build_panel` needs of the stored tables (without ``scores``).
+class StoredFrames(Mapping):
+    """What :func:`cobench.panel.build_panel` needs of the stored tables, read when it is asked for.
 
-    Of earlier terms these are the rows that baselines rest on, and ``history``: ``treatment, student, n`` rows up to
-    the landmark that some level of the treatment fits.
+    Texts are categories, students whole numbers. Of earlier terms there are the rows that baselines rest on, ``history``
+    (``treatment, student, n`` rows up to the landmark that some level of the treatment fits) and ``seats`` (enrolments,
+    with those of earlier terms in classes whose log never came).
 
-    Returns
-    -------
-    dict of DataFrame
-        By table; texts are categories, students whole numbers.
-    pyarrow.Array
+    Attributes
+    ----------
+    names : pyarrow.Array
         The pseudonym of each number.
     """
-    until = [each.id for each in study.terms_until(term.id)]
-    measured = [each for each in (term.id, term.baseline) if each is not None]
-    counted = _counted(study, term, until)
-    held = {
-        "students": store.read_codes(study, "students", [term.id]),
-        "enrolments": store.read_codes(study, "enrolments", measured),
-        "memberships": store.read_codes(study, "memberships", [term.id]),
-        "outcomes": store.read_codes(study, "outcomes", measured),
-    }
-    roll, numbers = _roll(held)
-    frames = {name: _numbered(name, held.pop(name), numbers.pop(name)) for name in list(held)}
-    seats = _silent_seats(study, until[:-1], measured)
-    frames["silent"] = _numbered("silent", seats, roll.numbers(seats["student"]))
-    for name in ("contacts", "attendance"):
-        rows = store.read_codes(study, name, [term.id], columns=_asked_of(study, name))
-        frames[name] = _numbered(name, rows, roll.numbers(rows["student"]))
-    for name in ("events", "logs"):
-        frames[name] = _frame(name, store.read_codes(study, name, until))
-    frames["history"] = _history(counted, roll)
-    silent = frames.pop("silent")
-    if len(silent):
-        both = pd.concat(
-            [each.astype("object") for each in (frames["enrolments"], silent)], ignore_index=True
-        )
+
+    def __init__(self, study: Study, term: Term, scores: pd.DataFrame | None = None) -> None:
+        self._study, self._term = study, term
+        self._until = [each.id for each in study.terms_until(term.id)]
+        self._measured = [each for each in (term.id, term.baseline) if each is not None]
+        held = {
+            "students": store.read_codes(study, "students", [term.id]),
+            "enrolments": store.read_codes(study, "enrolments", self._measured),
+        }
+        listed = [part for each in held.values() for part in each["student"].chunks]
+        self._roll = Roll(pa.chunked_array(listed, pa.string()))
+        self.names = self._roll.names
+        self._read = {name: self._numbered(name, each) for name, each in held.items()}
+        self._by_term: dict[tuple[str, str], pd.DataFrame] = {}
+        if scores is not None:
+            self._read["scores"] = self._with_numbers(scores)
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        if name not in self:
+            raise KeyError(name)
+        if name not in self._read:
+            self._read[name] = self._asked(name)
+        return self._read[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in _LATER or name in self._read
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._read, **dict.fromkeys(_LATER)})
+
+    def __len__(self) -> int:
+        return len({*self._read, *_LATER})
+
+    def of_term(self, name: str, term_id: str) -> pd.DataFrame:
+        """Rows of one term of a table by student; no other term is read."""
+        if (name, term_id) not in self._by_term:
+            table = store.read_codes(self._study, name, [term_id])
+            self._by_term[name, term_id] = self._numbered(name, table)
+        return self._by_term[name, term_id]
+
+    def _asked(self, name: str) -> pd.DataFrame:
+        if name == "history":
+            return _history(_counted(self._study, self._term, self._until), self._roll)
+        if name == "seats":
+            return self._seats()
+        terms = {"events": self._until, "logs": self._until}
+        columns = _asked_of(self._study, name) if name in ("contacts", "attendance") else None
+        table = store.read_codes(self._study, name, terms.get(name, [self._term.id]), columns=columns)
+        return self._numbered(name, table) if "student" in table.column_names else _frame(name, table)
+
+    def _seats(self) -> pd.DataFrame:
+        rows = _silent_seats(self._study, self._until[:-1], self._measured)
+        if not len(rows):
+            return self["enrolments"]
+        both = [self["enrolments"], self._numbered("enrolments", rows)]
         kinds = TABLES["enrolments"].columns
         types = {name: "category" if kinds[name] == "text" else DTYPES[kinds[name]] for name in kinds}
-        types["student"] = "int64"
-        frames["enrolments"] = both.astype(types)
-    return frames, roll.names
+        joined = pd.concat([each.astype("object") for each in both], ignore_index=True)
+        return joined.astype({**types, "student": "int64"})
+
+    def _numbered(self, name: str, table: pa.Table) -> pd.DataFrame:
+        """A table with the numbers of its students, without rows of nobody."""
+        rows, students = table.drop_columns("student"), table["student"]
+        if students.null_count:
+            known = students.is_valid()
+            rows, students = rows.filter(known), students.filter(known)
+        return _frame(name, rows).assign(student=self._numbers(students))
+
+    def _with_numbers(self, frame: pd.DataFrame) -> pd.DataFrame:
+        known = frame[frame["student"].notna()]
+        return known.assign(student=self._numbers(pa.chunked_array([_whole(known["student"])])))
+
+    def _numbers(self, students: pa.ChunkedArray) -> np.ndarray:
+        """Numbers of students; whom the roster doesn't name has one beyond it, in this table only."""
+        numbers = self._roll.numbers(students)
+        strange = np.flatnonzero(numbers < 0)
+        if len(strange):
+            codes, _ = pd.factorize(students.take(pa.array(strange)).to_pandas())
+            numbers = numbers.copy()
+            numbers[strange] = len(self.names) + codes
+        return numbers
 
 
-def with_codes(
-    frames: Mapping[str, pd.DataFrame], names: pa.Array | None
-) -> tuple[dict[str, pd.DataFrame], pa.Array]:
+def of_term(frames: Mapping[str, pd.DataFrame], name: str, term_id: str) -> pd.DataFrame:
+    """Rows of one term of table ``name`` with students as numbers."""
+    if isinstance(frames, StoredFrames):
+        return frames.of_term(name, term_id)
+    return frames[name][frames[name]["term"] == term_id]
+
+
+def with_codes(frames: Mapping[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], pa.Array]:
     """Frames with whole numbers for students, the same for the same child, and the pseudonym of each number.
 
-    Rows without a child are left out: nothing of the panel rests on them. Frames whose students are numbers into
-    ``names`` already stay as they are.
+    Rows without a child are left out: nothing of the panel rests on them.
     """
     open_frames = {
-        name: frame[frame["student"].notna()]
-        for name, frame in frames.items()
-        if "student" in frame
-        and not (names is not None and pd.api.types.is_integer_dtype(frame["student"].dtype))
+        name: frame[frame["student"].notna()] for name, frame in frames.items() if "student" in frame
     }
-    known = [] if names is None else [pa.DictionaryArray.from_arrays(pa.array([], pa.int32()), names)]
-    parts = [*known, *(_whole(frame["student"]) for frame in open_frames.values())]
+    parts = [_whole(frame["student"]) for frame in open_frames.values()]
     unified = pa.chunked_array(parts, _CODES).unify_dictionaries()
     numbered = {
         name: frame.assign(student=chunk.indices.to_numpy().astype(np.int64))
-        for (name, frame), chunk in zip(open_frames.items(), unified.chunks[len(known) :], strict=True)
+        for (name, frame), chunk in zip(open_frames.items(), unified.chunks, strict=True)
     }
     return {**frames, **numbered}, unified.chunk(0).dictionary
 
@@ -91,23 +143,6 @@ def with_codes(
 def _whole(students: pd.Series) -> pa.DictionaryArray:
     array = pa.array(students.astype("str").to_numpy(dtype=object), pa.string())
     return array.dictionary_encode()
-
-
-def _roll(held: Mapping[str, pa.Table]) -> tuple[Roll, dict[str, np.ndarray]]:
-    """Everybody whom the tables name, and the numbers of each table's rows.
-
-    As a rule all are enrolled, which spares looking for new names in the larger tables.
-    """
-    columns = {name: table["student"] for name, table in held.items()}
-    for first in (["students", "enrolments"], list(columns)):
-        roll = Roll(pa.chunked_array([part for name in first for part in columns[name].chunks], pa.string()))
-        numbers = {name: roll.numbers(each) for name, each in columns.items()}
-        known = all(
-            (numbers[name] >= 0).sum() == len(each) - each.null_count for name, each in columns.items()
-        )
-        if known:
-            break
-    return roll, numbers
 
 
 def _counted(study: Study, term: Term, until: list[str]) -> dict[str, pa.Table]:
@@ -162,18 +197,9 @@ def _asked_of(study: Study, name: str) -> list[str]:
     return [each for each in TABLES[name].columns if each in words]
 
 
-def _numbered(name: str, table: pa.Table, numbers: np.ndarray) -> pd.DataFrame:
-    """A table with the numbers of its students, without rows of those who have none."""
-    rows = table.drop_columns("student")
-    kept = numbers >= 0
-    if not kept.all():
-        rows, numbers = rows.filter(pa.array(kept)), numbers[kept]
-    return _frame(name, rows).assign(student=numbers)
-
-
 def _frame(name: str, table: pa.Table) -> pd.DataFrame:
     frame = table.unify_dictionaries().to_pandas(split_blocks=True)
-    kinds = TABLES["enrolments" if name == "silent" else name].columns
+    kinds = TABLES[name].columns
     texts = {each: "category" for each in frame if kinds[each] == "text"}
     others = {each: DTYPES[kinds[each]] for each in frame if kinds[each] not in ("text", "float")}
     return frame.astype(texts | others)

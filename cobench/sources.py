@@ -17,6 +17,12 @@ TableName = Literal[
     "attendance",
     "responses",
     "outcomes",
+    "records",
+    "checkins",
+    "teaching",
+    "communities",
+    "postings",
+    "tasks",
     "panel",
 ]
 
@@ -51,7 +57,9 @@ class Source:
     ``files`` is a pattern, or ``sql`` a query. ``platform``, ``mode`` (options by text or by number) and
     ``encoding`` are recognised from the file where absent; ``answered_on`` dates questionnaires that carry no
     time of their own. ``expected`` says who owes it: every school (of ``stages``, where given), the district once,
-    or nobody; ``several`` that one school may send several files, which all count.
+    or nobody; ``several`` that one school may send several files, which all count. ``kind`` is what all rows of
+    table ``records`` are, where no column says so; its ``measures`` are columns that hold one record each, named
+    ``kind``, ``kind.item``, ``kind.month_9`` or ``kind.item.month_9`` (without ``kind.`` where it is given).
     """
 
     table: TableName
@@ -70,6 +78,7 @@ class Source:
     levels: dict[str, dict[str, str | bool]] = field(default_factory=dict)
     instrument: str | None = None
     event_kind: str | None = None
+    kind: str | None = None
     nil_values: tuple[str, ...] = ("无",)
     measures: dict[str, tuple[str, ...]] = field(default_factory=dict)
     level_measures: tuple[str, ...] = ()

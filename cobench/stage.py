@@ -11,8 +11,9 @@ from pathlib import Path
 
 import duckdb
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
-from cobench import __version__, store
+from cobench import __version__, for_whom, imputed, lost, store
 from cobench.designs import design_of, never_before, specifications
 from cobench.effects.checks import Check
 from cobench.effects.estimate import (
@@ -27,14 +28,13 @@ from cobench.errors import CobenchError, StudyFileError
 from cobench.ingest.codebook import instrument_ranges
 from cobench.measures.scales import RELIABILITY, SCORES, reliability, score_scale
 from cobench.missing import missing_reasons, without_set_aside
-from cobench.monitor import coverage, standards
+from cobench.monitor import coverage, standards, units
 from cobench.over_terms import DOSE, TERMS, curve_frame, dose_curve, terms_curve
 from cobench.panel import (
     Panel,
-    build_panel,
     panel_from_source,
 )
-from cobench.panel_frames import read_panel_frames
+from cobench.panel_store import read_panel
 from cobench.study import Effect, Study, Term
 from cobench.time_order import check_time_order
 
@@ -83,7 +83,11 @@ def code_key() -> str:
         "designs.py",
         "panel.py",
         "over_terms.py",
+        "imputed.py",
+        "lost.py",
+        "for_whom.py",
         "panel_frames.py",
+        "panel_store.py",
         "exposure.py",
         "roll.py",
         "time_order.py",
@@ -92,7 +96,9 @@ def code_key() -> str:
         "stage.py",
         "tables.py",
         "study.py",
+        "effect_keys.py",
         "sources.py",
+        "standard.py",
     ):
         digest.update((root / name).read_bytes())
     return digest.hexdigest()
@@ -111,16 +117,17 @@ def compute(
         frames = read_frames(study, term)
         on_progress("scales", 0, 1)
         measured = scale_frames(study, frames)
-        rows, names = read_panel_frames(study, term)
-        panel = build_panel(study, term, {**rows, "scores": measured["scores"]}, names)
+        panel = read_panel(study, term, measured["scores"])
         panel = without_set_aside(study, panel, frames["set_aside"])
         measured |= monitor_frames(study, term, frames)
     estimated = estimate_all(study, panel, jobs=jobs, on_progress=on_progress)
     earlier = [] if panels else earlier_panels(study, term, measured["scores"], frames["set_aside"])
     estimated |= curves(study, panel, earlier)
+    missing = missing_reasons(study, panel, {} if panels else {**frames, "scores": measured["scores"]})
+    estimated |= further(study, panel, missing)
     return {
         **measured,
-        "missing": missing_reasons(study, panel, {} if panels else {**frames, "scores": measured["scores"]}),
+        "missing": missing,
         "panel": panel.frame,
         "measured": panel.measured,
         "roster_flow": panel.flow,
@@ -132,27 +139,45 @@ def earlier_panels(study: Study, term: Term, scores: pd.DataFrame, set_aside: pd
     """Panels of the terms before ``term``, where some effect is followed over terms."""
     if not any(effect.over_terms for effect in study.effects_in(term.id)):
         return []
-    panels = []
-    for each in study.terms_until(term.id)[:-1]:
-        rows, names = read_panel_frames(study, each)
-        panels.append(
-            without_set_aside(study, build_panel(study, each, {**rows, "scores": scores}, names), set_aside)
-        )
-    return panels
+    return [
+        without_set_aside(study, read_panel(study, each, scores), set_aside)
+        for each in study.terms_until(term.id)[:-1]
+    ]
 
 
 def curves(study: Study, panel: Panel, earlier: Sequence[Panel]) -> dict[str, pd.DataFrame]:
     """Declared curves of every effect of the panel's term, by dose and over terms, and what tests say of them."""
     rows, checks = {}, {}
     for effect in study.effects_in(panel.term.id):
-        frame = _population(panel.frame, effect)
+        frame = population_of(panel.frame, effect)
         if effect.doses:
             rows[effect.id, DOSE], checks[f"{effect.id}:{DOSE}"] = dose_curve(study, panel, frame, effect)
         if effect.over_terms:
-            panels = [replace(each, frame=_population(each.frame, effect)) for each in (*earlier, panel)]
+            panels = [replace(each, frame=population_of(each.frame, effect)) for each in (*earlier, panel)]
             rows[effect.id, TERMS], checks[f"{effect.id}:{TERMS}"] = terms_curve(study, panels, effect)
     told = {name: _check_rows(found) for name, found in checks.items()}
     return {"curves": curve_frame(rows), "curve_checks": _stacked(told, CHECKS[1:])}
+
+
+def further(study: Study, panel: Panel, missing: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """What effects declare beyond their specifications: imputations, loss after a draw, for whom it is larger."""
+    effects = study.effects_in(panel.term.id)
+    frames = {each.id: population_of(panel.frame, each) for each in effects}
+    with threadpool_limits(1):
+        completed = {
+            each.id: imputed.imputed_rows(study, panel, frames[each.id], each, missing)
+            for each in effects
+            if each.impute
+        }
+        ranked = {
+            each.id: for_whom.for_whom(study, panel, frames[each.id], each)
+            for each in effects
+            if each.heterogeneity
+        }
+    drawn = {
+        each.id: lost.lost_rows(study, panel, frames[each.id], each) for each in effects if each.assignment
+    }
+    return imputed.stacked(completed) | lost.stacked(drawn) | for_whom.stacked(ranked)
 
 
 def read_frames(study: Study, term: Term) -> dict[str, pd.DataFrame]:
@@ -175,8 +200,10 @@ def scale_frames(study: Study, frames: dict[str, pd.DataFrame]) -> dict[str, pd.
 
 def monitor_frames(study: Study, term: Term, frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """Standards and coverage of ``term``."""
+    with units.stored(study, term) as connection:
+        judged = standards.judge(connection, study, term)
     return {
-        "standards": standards.judge(study, term, frames),
+        "standards": judged,
         "reach": coverage.reach(term, frames),
         "reach_by_class": coverage.reach(term, frames, by=("school", "class_id")),
         "weeks": coverage.coverage_by_week(term, frames),
@@ -226,7 +253,7 @@ def estimate_declared(study: Study, panel: Panel, effect: Effect) -> EffectResul
         if not effect.replication_only:
             used = [*design.covariates, *(name for each in variants for name in each.covariates)]
             check_time_order(panel, dict.fromkeys(used), effect.outcome, dates_required=True)
-        frame = _population(panel.frame, effect)
+        frame = population_of(panel.frame, effect)
     except CobenchError as error:
         if isinstance(error, StudyFileError):
             raise
@@ -240,8 +267,9 @@ def estimate_declared(study: Study, panel: Panel, effect: Effect) -> EffectResul
     known = frame[effect.treatment].isin(levels)
     excluded = frame[effect.treatment].notna() & ~known
     frame = frame.assign(**{effect.treatment: frame[effect.treatment].where(~excluded)})
-    result = estimate_effect(frame, design)
-    rows = [result.estimates, *(estimate_variant(frame, each, design) for each in variants)]
+    with threadpool_limits(1):  # thousands of small products, which threads make slower
+        result = estimate_effect(frame, design)
+        rows = [result.estimates, *(estimate_variant(frame, each, design) for each in variants)]
     return replace(result, estimates=pd.concat(rows, ignore_index=True))
 
 
@@ -264,7 +292,7 @@ def _spawn():
     return multiprocessing.get_context("spawn")
 
 
-def _population(frame: pd.DataFrame, effect: Effect) -> pd.DataFrame:
+def population_of(frame: pd.DataFrame, effect: Effect) -> pd.DataFrame:
     """Rows of the panel that ``effect.filter`` keeps."""
     if effect.filter is None:
         return frame

@@ -25,8 +25,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cobench import tables
+from cobench import reads, tables
 from cobench.errors import ConservationError, StageMissingError
+from cobench.files import file_hash, write_json, write_text
 from cobench.lock import storing, writing
 from cobench.study import Study
 
@@ -237,7 +238,7 @@ def read_table(
     if rows is None:
         frame = tables.empty(name) if name in tables.TABLES else pd.DataFrame()
         return frame if columns is None or frame.empty and not len(frame.columns) else frame[list(columns)]
-    with connect(study, views=False) as connection:
+    with reads.quiet(), connect(study, views=False) as connection:
         wanted = "*" if columns is None else ", ".join(f'"{each}"' for each in columns)
         frame = connection.sql(f"select {wanted} from {rows}").df()
     return tables.conform(name, frame, columns) if name in tables.TABLES else frame
@@ -255,7 +256,8 @@ def read_codes(
         nothing = tables.empty(name).astype(dict.fromkeys(texts, "category"))
         return tables.to_arrow(name, nothing).select(wanted)
     read = partial(pq.read_table, columns=wanted, read_dictionary=texts, partitioning=None, pre_buffer=False)
-    return pa.concat_tables(map(read, files))
+    with reads.quiet():
+        return pa.concat_tables(map(read, files))
 
 
 @contextmanager
@@ -324,48 +326,37 @@ def stage_key(study: Study, term: str) -> str | None:
 
 
 def read_stage(study: Study, term: str, name: str) -> pd.DataFrame:
-    """One derived frame of ``term``.
+    """One derived frame of ``term``; the reading is noted (:mod:`cobench.reads`).
 
     Raises
     ------
     StageMissingError
         When the term stage hasn't been computed or has no such frame.
     """
+    reads.note("stage", term, name)
+    return stage_frame(study, term, name)
+
+
+def stage_path(study: Study, term: str, name: str) -> Path | None:
+    """The file of a derived frame; None when there is none."""
     folder = processed_dir(study) / "derived" / term
     current = folder / "current.json"
-    if current.exists():
-        path = folder / json.loads(current.read_text(encoding="utf-8"))["folder"] / f"{name}.parquet"
-        if path.exists():
-            return pd.read_parquet(path)
+    if not current.exists():
+        return None
+    path = folder / json.loads(current.read_text(encoding="utf-8"))["folder"] / f"{name}.parquet"
+    return path if path.exists() else None
+
+
+def stage_frame(study: Study, term: str, name: str, columns: list[str] | None = None) -> pd.DataFrame:
+    """:func:`read_stage` without a note of it."""
+    with reads.quiet():
+        path = stage_path(study, term, name)
+        if path is not None:
+            return pd.read_parquet(path, columns=columns)
     raise StageMissingError(
         en=f"{name} of term {term} has not been computed; run `cobench run {term}`",
         zh=f"学期 {term} 的 {name} 尚未计算；请运行 `cobench run {term}`",
     )
-
-
-def write_json(path: Path, data: object) -> None:
-    """Replace ``path`` by ``data`` as JSON, atomically."""
-    write_text(path, json.dumps(data, ensure_ascii=False, indent=1, sort_keys=True))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace ``path`` by ``text`` in UTF-8, atomically."""
-    with storing():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-
-
-def file_hash(path: Path) -> str:
-    """sha256 of a file, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _manifest_path(study: Study) -> Path:
@@ -406,14 +397,20 @@ def write_parquet(study: Study, folder: str, table: pa.Table) -> str:
     return f"{folder}/{name}"
 
 
-def _files(
+def _files(study: Study, name: str, terms: Iterable[str] | None, *of: Collection[str] | None) -> list[str]:
+    wanted = None if terms is None else {NO_TERM, *terms}
+    reads.note("table", name, *sorted(wanted or ()))
+    return table_files(study, name, wanted, *of)
+
+
+def table_files(
     study: Study,
     name: str,
-    terms: Iterable[str] | None,
+    wanted: Collection[str] | None = None,
     deliveries: Collection[str] | None = None,
     parts: Collection[str] | None = None,
 ) -> list[str]:
-    wanted = None if terms is None else {NO_TERM, *terms}
+    """Files of a stored table, of some terms; each is named by its content."""
     found = [
         (term, delivery, part, entry["file"])
         for delivery, each in read_deliveries(study).items()

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 from cobench.declared import Text, build
+from cobench.effect_keys import ForWhom, Imputation, OverTerms
 from cobench.errors import StudyFileError, UnknownTermError
 from cobench.sources import Source
+from cobench.standard import Standards
 
 Method = Literal["difference", "regress", "ipw", "entropy_balance", "matching", "aipw", "iv"]
 ErrorType = Literal["classic", "HC1", "HC2", "HC3", "CR1", "CR1S", "CR2", "CR3", "wild", "permutation"]
@@ -186,21 +188,6 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class OverTerms:
-    """How an effect is followed over terms (:func:`cobench.effects.fit_did`).
-
-    ``carry_over`` says whether an exposure matters after its own term: ``none``, or ``any`` for as long as it may.
-    ``assumption`` is why trends would have been parallel; without it evidence is at most an adjusted association.
-    """
-
-    exposure: Literal["absorbing", "reversible"] = "reversible"
-    carry_over: Literal["none", "any"] = "none"
-    controls: Literal["not_yet", "never"] = "not_yet"
-    cluster: str = "school"
-    assumption: Text | None = None
-
-
-@dataclass(frozen=True)
 class Effect:
     """An effect to estimate, declared before the outcomes are seen.
 
@@ -232,6 +219,8 @@ class Effect:
     terms: tuple[str, ...] = ()
     doses: Literal["count", "minutes"] | None = None
     over_terms: OverTerms | None = None
+    impute: Imputation | None = None
+    heterogeneity: ForWhom | None = None
     id: str = ""
 
     @property
@@ -245,24 +234,9 @@ class Effect:
         primary = changed.pop("method", self.primary)
         changed.pop("trim", None)
         return replace(
-            self,
-            primary=primary,
-            methods=(),
-            robustness=(),
-            subgroups=(),
-            doses=None,
-            over_terms=None,
-            **changed,
-        )
-
-
-@dataclass(frozen=True)
-class Standards:
-    """Which of the written standards this study checks."""
-
-    profiles: tuple[str, ...] = ()
-    also: tuple[str, ...] = ()
-    leave_out: tuple[str, ...] = ()
+            self, primary=primary, methods=(), robustness=(), subgroups=(), doses=None, over_terms=None, impute=None,
+            heterogeneity=None, **changed,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

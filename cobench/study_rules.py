@@ -45,6 +45,8 @@ def column_names(table: str) -> tuple[str, ...]:
     canonical = dict(TABLES[table].columns)
     if table == "students":
         canonical |= TABLES["enrolments"].columns
+    if table == "contacts":
+        canonical["note"] = "text"
     return (*canonical, *(name for name in LINKING if name not in canonical))
 
 
@@ -119,9 +121,9 @@ def _check_source(study: Study, path: str, source: Source) -> None:
     for name in source.columns:
         _known(f"{path}.columns", name, column_names(source.table))
     for name in source.levels:
-        _known(f"{path}.levels", name, source.columns)
+        _known(f"{path}.levels", name, (*source.columns, *(("holds",) if source.measures else ())))
     for name in source.optional:
-        _known(f"{path}.optional", name, source.columns)
+        _known(f"{path}.optional", name, (*source.columns, *source.measures))
 
 
 def _check_treatment(study: Study, path: str, treatment: Treatment) -> None:
@@ -171,6 +173,7 @@ def _check_effect(study: Study, path: str, effect: Effect) -> None:
             _check_tables_effect(study, place, each, outcome)
         _check_draw_and_instrument(place, each)
     _check_robustness(path, effect)
+    _check_further(study, path, effect)
     if effect.role == "confirmatory" and outcome.rated_by_visitor:
         raise StudyFileError(
             en=f"{path}.role: an outcome rated by the visiting teacher can't be confirmatory; write exploratory",
@@ -213,6 +216,30 @@ def _check_robustness(path: str, effect: Effect) -> None:
                 en=f"{place}.trim = {variant.trim:g} must lie between 0 and 0.5 and belong to method ipw",
                 zh=f"{place}.trim = {variant.trim:g} 必须在 0 与 0.5 之间，且只用于方法 ipw",
             )
+
+
+def _check_further(study: Study, path: str, effect: Effect) -> None:
+    asked = effect.heterogeneity
+    if asked is not None:
+        for name, value, least in (
+            ("divisions", asked.divisions, 1),
+            ("groups", asked.groups, 2),
+            ("trees", asked.trees, 1),
+        ):
+            if value < least:
+                raise not_allowed(f"{path}.heterogeneity.{name}", value, [f"{least} or more"])
+        if not effect.adjust:
+            raise _missing(f"{path}.adjust")
+    given = effect.impute
+    if given is None:
+        return
+    for name, value, least in (("imputations", given.imputations, 2), ("rounds", given.rounds, 1)):
+        if value < least:
+            raise not_allowed(f"{path}.impute.{name}", value, [f"{least} or more; 20 and 10 are usual"])
+    if study.treatments[effect.treatment].from_ != "panel":
+        allowed = [*study.outcomes, *study.scales, *covariate_names(study)]
+        for name in given.also:
+            _known(f"{path}.impute.also", name, [each for each in allowed if each != "category:*"])
 
 
 def _check_tables_effect(study: Study, path: str, effect: Effect, outcome: Outcome) -> None:

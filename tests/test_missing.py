@@ -16,8 +16,7 @@ from cobench import stage, store
 from cobench.ingest.identities import pseudonym
 from cobench.ingest.ingest import ingest_term
 from cobench.missing import MISSING, REASONS, missing_reasons, without_set_aside
-from cobench.panel import build_panel
-from cobench.panel_frames import read_panel_frames
+from cobench.panel_store import read_panel
 from cobench.show.wording import has
 from cobench.study import load_study
 
@@ -59,8 +58,7 @@ def panel_and_reasons(root):
     term = study.term(TERM)
     frames = stage.read_frames(study, term)
     scores = stage.scale_frames(study, frames)["scores"]
-    rows, names = read_panel_frames(study, term)
-    panel = build_panel(study, term, {**rows, "scores": scores}, names)
+    panel = read_panel(study, term, scores)
     panel = without_set_aside(study, panel, frames["set_aside"])
     found = missing_reasons(study, panel, {**frames, "scores": scores})
     return panel, found.set_index(["column", "student"])["reason"]

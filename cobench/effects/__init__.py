@@ -12,6 +12,7 @@ from cobench.effects.dose import dose_response, fit_dose
 from cobench.effects.entropy import entropy_balance
 from cobench.effects.estimate import EffectResult, estimate_effect
 from cobench.effects.estimates import COLUMNS, adjust_family, as_estimates, minimum_detectable
+from cobench.effects.heterogeneity import HeterogeneityFit, fit_heterogeneity, heterogeneity
 from cobench.effects.imputation import impute
 from cobench.effects.instrument import complier_checks, complier_effect
 from cobench.effects.matching import matching
@@ -26,6 +27,9 @@ from cobench.effects.subgroups import interactions, subgroups
 from cobench.effects.weighting import ipw
 
 __all__ = [
+    "HeterogeneityFit",
+    "fit_heterogeneity",
+    "heterogeneity",
     "COLUMNS",
     "Assignment",
     "Check",

@@ -170,7 +170,7 @@ def simultaneous_level(averages: Sequence[Average], level: float, n_draws: int, 
     values, vectors = np.linalg.eigh(rows @ rows.T)
     root = vectors * np.sqrt(np.maximum(values, 0))
     draws = np.random.default_rng(seed).normal(size=(n_draws, len(rows))) @ root.T
-    critical = np.quantile(np.abs(draws).max(axis=1), level)
+    critical = np.quantile(np.abs(draws).max(axis=1), level, method="weibull")
     return float(max(1 - 2 * stats.norm.sf(critical), level))
 
 

@@ -41,7 +41,7 @@ VOCABULARY = {
     ),
     "method": (
         "difference", "regress", "ipw", "entropy_balance", "matching", "aipw", "did", "multilevel", "dose", "iv",
-        "mediation", "value_added", "student_fixed_effects", "lee_bounds",
+        "mediation", "value_added", "student_fixed_effects", "lee_bounds", "forest",
     ),
     "estimand": (
         "ATT", "ATE", "ATO", "variance_weighted", "mean_difference", "between_clusters", "group_time",
@@ -69,20 +69,20 @@ def as_estimates(rows: pd.DataFrame | Iterable[Mapping]) -> pd.DataFrame:
     ParameterError
         On an unknown column or word, a number without its error, or a missing reason.
     """
-    frame = pd.DataFrame(rows if isinstance(rows, pd.DataFrame) else list(rows)).reset_index(drop=True)
+    frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
     unknown = sorted(set(frame.columns) - set(COLUMNS))
     if unknown:
         raise _wrong("columns", ", ".join(map(str, unknown)), COLUMNS)
-    frame = _typed(frame)
+    found = _typed(frame)
     for column, allowed in VOCABULARY.items():
-        _check_words(frame, column, allowed)
-    answered = frame["status"] == "ok"
-    frame = _with_intervals(frame, answered)
-    _check_answered(frame[answered])
-    _check_unanswered(frame[~answered])
-    return frame.assign(estimate_id=[_estimate_id(row) for row in frame[list(QUESTION)].to_dict("records")])[
-        list(COLUMNS)
-    ]
+        _check_words(found[column], column, allowed)
+    answered = found["status"] == "ok"
+    found |= _intervals(found, answered)
+    _check_answered(found, answered)
+    _check_unanswered(found, ~answered)
+    questions = zip(*(found[name].tolist() for name in QUESTION), strict=True)
+    found["estimate_id"] = np.array([_estimate_id(each) for each in questions], dtype="object")
+    return pd.DataFrame({name: _column(name, found[name]) for name in COLUMNS})
 
 
 def adjust_family(estimates: pd.DataFrame) -> pd.DataFrame:
@@ -109,61 +109,86 @@ def minimum_detectable(std_error: float, df: float = np.inf) -> float:
     return float((stats.t.ppf(0.975, df) + stats.t.ppf(0.80, df)) * std_error)
 
 
-def _typed(frame: pd.DataFrame) -> pd.DataFrame:
-    columns = {}
+def _typed(frame: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Every column as an array (n,): texts, counts with their gaps, or numbers. A frame is made of them only once."""
+    n, found = len(frame), {}
     for name in COLUMNS:
-        values = frame[name] if name in frame else pd.Series(None, index=frame.index, dtype="object")
         default = DEFAULTS.get(name)
         if name in TEXTS:
-            columns[name] = values.where(values.notna(), default or "").astype("str")
+            values = (
+                frame[name].to_numpy(dtype="object") if name in frame else np.full(n, None, dtype="object")
+            )
+            found[name] = np.where(pd.isna(values), default or "", values)
+            found[name] = np.array([str(each) for each in found[name]], dtype="object")
         elif name in COUNTS:
-            columns[name] = pd.to_numeric(values).astype("Int64")
+            found[name] = (
+                pd.to_numeric(frame[name]).array if name in frame else np.full(n, None, dtype="object")
+            )
         else:
-            numbers = pd.to_numeric(values).astype("float64")
-            columns[name] = numbers if default is None else numbers.fillna(default)
-    return pd.DataFrame(columns, index=frame.index)
+            numbers = (
+                pd.to_numeric(frame[name]).to_numpy(dtype="float64", na_value=np.nan)
+                if name in frame
+                else np.full(n, np.nan)
+            )
+            found[name] = numbers if default is None else np.where(np.isnan(numbers), default, numbers)
+    return found
 
 
-def _check_words(frame: pd.DataFrame, column: str, allowed: tuple[str, ...]) -> None:
-    strange = sorted(set(frame[column]) - set(allowed))
+def _column(name: str, values: np.ndarray) -> pd.api.extensions.ExtensionArray | np.ndarray:
+    if name in COUNTS:
+        return pd.array(values, dtype="Int64")
+    return pd.array(values, dtype="str") if name in TEXTS else values
+
+
+def _check_words(words: np.ndarray, column: str, allowed: tuple[str, ...]) -> None:
+    strange = sorted(set(words) - set(allowed))
     if strange:
         raise _wrong(column, ", ".join(map(repr, strange)), allowed)
 
 
-def _with_intervals(frame: pd.DataFrame, answered: pd.Series) -> pd.DataFrame:
-    df = frame["df"].fillna(np.inf).clip(lower=1e-6)
-    half = stats.t.ppf(0.5 + frame["conf_level"] / 2, df) * frame["std_error"]
-    ratio = (frame["estimate"] / frame["std_error"].where(frame["std_error"] > 0)).abs()
-    p_value = pd.Series(2 * stats.t.sf(ratio, df), index=frame.index)
-    return frame.assign(
-        conf_low=frame["conf_low"].fillna(frame["estimate"] - half).where(answered),
-        conf_high=frame["conf_high"].fillna(frame["estimate"] + half).where(answered),
-        p_value=frame["p_value"].fillna(p_value).where(answered),
-    )
+def _intervals(found: dict[str, np.ndarray], answered: np.ndarray) -> dict[str, np.ndarray]:
+    """Limits and p-values of answered rows: the given ones, else Student's."""
+    estimate, error = found["estimate"], found["std_error"]
+    df = np.maximum(np.where(np.isnan(found["df"]), np.inf, found["df"]), 1e-6)
+    half = stats.t.ppf(0.5 + found["conf_level"] / 2, df) * error
+    ratio = np.abs(estimate) / np.where(error > 0, error, np.nan)
+    own = {
+        "conf_low": estimate - half,
+        "conf_high": estimate + half,
+        "p_value": 2 * stats.t.sf(ratio, df),
+    }
+    return {
+        name: np.where(answered, np.where(np.isnan(found[name]), computed, found[name]), np.nan)
+        for name, computed in own.items()
+    }
 
 
-def _check_answered(rows: pd.DataFrame) -> None:
-    usable = np.isfinite(rows["estimate"]) & np.isfinite(rows["std_error"]) & (rows["std_error"] > 0)
-    if not usable.all() or (rows["evidence"] == "not_estimable").any():
+def _check_answered(found: dict[str, np.ndarray], answered: np.ndarray) -> None:
+    estimate, error = found["estimate"], found["std_error"]
+    usable = np.isfinite(estimate) & np.isfinite(error) & (error > 0) & (found["evidence"] != "not_estimable")
+    bad = np.flatnonzero(answered & ~usable)
+    if len(bad):
         raise ParameterError(
             en="an estimate with status ok needs a finite estimate, a std_error above zero and an evidence other "
-            f"than not_estimable; row {usable.idxmin()} has not: use status not_estimable with a reason",
+            f"than not_estimable; row {bad[0]} has not: use status not_estimable with a reason",
             zh=f"状态为 ok 的估计必须有有限的 estimate、大于零的 std_error，且 evidence 不能为 not_estimable；"
-            f"第 {usable.idxmin()} 行不符合：请改用 not_estimable 并写明原因",
+            f"第 {bad[0]} 行不符合：请改用 not_estimable 并写明原因",
         )
 
 
-def _check_unanswered(rows: pd.DataFrame) -> None:
-    numbers = rows[list(RESULTS)].notna().any(axis=1)
-    bad = numbers | (rows["reason"].str.strip() == "") | (rows["evidence"] != "not_estimable")
-    if bad.any():
+def _check_unanswered(found: dict[str, np.ndarray], unanswered: np.ndarray) -> None:
+    numbers = np.any([~np.isnan(found[name]) for name in RESULTS], axis=0)
+    silent = np.array([not each.strip() for each in found["reason"]], dtype=bool)
+    bad = np.flatnonzero(unanswered & (numbers | silent | (found["evidence"] != "not_estimable")))
+    if len(bad):
         raise ParameterError(
-            en=f"row {bad.idxmax()} is not_estimable: it needs a reason, evidence not_estimable and no number",
-            zh=f"第 {bad.idxmax()} 行为 not_estimable：必须写明原因，evidence 为 not_estimable，且不含数值",
+            en=f"row {bad[0]} is not_estimable: it needs a reason, evidence not_estimable and no number",
+            zh=f"第 {bad[0]} 行为 not_estimable：必须写明原因，evidence 为 not_estimable，且不含数值",
         )
 
 
-def _estimate_id(row: dict) -> str:
+def _estimate_id(question: tuple) -> str:
+    row = dict(zip(QUESTION, question, strict=True))
     at = row["at"]
     row = {**row, "at": "" if np.isnan(at) else repr(float(at))}
     text = json.dumps(row, sort_keys=True, ensure_ascii=False)

@@ -129,7 +129,7 @@ def evidence_of(
         return _evidence("adjusted_association", "ceiling" if assignment else "adjusted")
     if method == "iv" and assignment is not None and "assignment" not in failed:
         return _evidence("quasi_experimental", "instrument")
-    is_adjusted = method in ("regress", "iv", "dose") and adjusted
+    is_adjusted = method in ("regress", "iv", "dose", "forest") and adjusted
     fallback = "adjusted_association" if is_adjusted else "descriptive"
     if assignment is not None:
         for name in ("assignment", "attrition"):

@@ -95,7 +95,7 @@ def simultaneous(found: Combinations, level: float, n_draws: int = DRAWS, seed: 
     The level that each interval needs is found among normal draws and then taken from Student's t with its own df, so
     that doses which few clusters reached get the width they need.
     """
-    highest = np.quantile(np.abs(multiplier_draws(found, n_draws, seed)).max(axis=1), level)
+    highest = np.quantile(np.abs(multiplier_draws(found, n_draws, seed)).max(axis=1), level, method="weibull")
     each = max(1 - 2 * stats.norm.sf(highest), level)
     return stats.t.ppf((1 + each) / 2, found.df)
 

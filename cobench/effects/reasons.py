@@ -11,6 +11,18 @@ from cobench.declared import Text
 from cobench.errors import NotEstimableError
 
 REASONS: dict[str, Text] = {
+    "whole_clusters": Text(
+        en="whole groups of {cluster} were exposed, so students can't be compared within them",
+        zh="干预以整个 {cluster} 为单位，组内没有可以比较的学生",
+    ),
+    "no_covariate_varies": Text(
+        en="no covariate differs among the students compared",
+        zh="所比较的学生在各协变量上没有差别",
+    ),
+    "nothing_missing": Text(
+        en="nothing that could be imputed is missing",
+        zh="没有可以插补的缺失值",
+    ),
     "no_rows": Text(
         en="no student has both a known exposure to {treatment} and a measured {outcome}",
         zh="没有学生同时具有已知的 {treatment} 与已测量的 {outcome}",

@@ -29,6 +29,12 @@ _NEEDED = {
     "events": ("date",),
     "attendance": ("student_name", "class", "event", "present"),
     "outcomes": ("student_name", "class"),
+    "records": (),
+    "checkins": ("student_name", "class", "date"),
+    "teaching": ("teacher", "role"),
+    "communities": ("unit", "kind", "school", "role"),
+    "postings": ("teacher", "kind"),
+    "tasks": ("unit", "kind", "planned"),
 }
 _LABELLED = (
     "stage",
@@ -41,7 +47,18 @@ _LABELLED = (
     "teacher_role",
     "kind",
     "present",
+    "role",
+    "holds",
+    "passed",
+    "has_form",
+    "has_photo",
+    "has_minutes",
+    "has_feedback",
 )
+# An unlisted label in these leaves the cell empty, or puts the row aside: one clerk's new word doesn't stop a district.
+_SOFT_COLUMNS = ("subject", "has_form", "has_photo", "has_minutes", "has_feedback")
+RECORD_TABLES = ("records", "checkins", "teaching", "communities", "postings", "tasks")
+_PLACES = ("school", "unit", "from_school", "to_school")
 _SYSTEM_FILES = ("thumbs.db", "desktop.ini")
 
 
@@ -145,9 +162,11 @@ def check_sources(study: Study) -> None:
                 raise _undeclared(f"{path}.levels.{column}", source.table)
         if source.table == "outcomes" and not source.measures:
             raise _undeclared(f"{path}.measures", source.table)
+        if source.table == "records" and not (source.kind or source.measures or "kind" in source.columns):
+            raise _undeclared(f"{path}.kind", source.table)
         if source.table == "attendance" and not source.event_kind:
             raise _undeclared(f"{path}.event_kind", source.table)
-        by_row = "school" in source.columns
+        by_row = any(name in source.columns for name in _PLACES)
         if (
             source.table in _NEEDED
             and source.table != "schools"
@@ -285,11 +304,13 @@ def unknown_levels(batch: Batch) -> list[CobenchError]:
     """An error for each file and column with a label that ``levels`` doesn't list; labels are not repeated."""
     errors = []
     source = batch.source
+    if source.table in RECORD_TABLES:
+        return errors
     cells = batch.cells
     if source.table == "contacts" and "student_name" in cells:
         cells = cells[~is_nil(batch)]
     for column, levels in source.levels.items():
-        if column not in cells:
+        if column not in cells or column in _SOFT_COLUMNS:
             continue
         known = {clean_text(label) for label in levels} | {""}
         unknown = ~columns.is_value(cells[column], known.__contains__)

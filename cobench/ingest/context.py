@@ -178,7 +178,7 @@ def class_ids(school: pd.Series, texts: pd.Series, years: pd.Series, stages: dic
     years : Series of int
         School year of each row.
     """
-    distinct, codes = _distinct(school, texts, years)
+    distinct, codes = distinct_rows(school, texts, years)
     parse = cache(parse_class)
     values, grades, rules = [], [], []
     for place, text, year in distinct:
@@ -202,7 +202,7 @@ def listed_classes(ctx: Context, terms: pd.Series, school: pd.Series, texts: pd.
     year_of = {term.id: term.school_year for term in ctx.study.terms}
     found = class_ids(school, texts, recode(terms, year_of.get), ctx.stages)
     listed = ctx.classes_of(terms)
-    distinct, codes = _distinct(terms, school, found["value"], found["rule"])
+    distinct, codes = distinct_rows(terms, school, found["value"], found["rule"])
     known = [value is None or (term, place, value) in listed for term, place, value, _ in distinct]
     values = [value if fits else None for (_, _, value, _), fits in zip(distinct, known, strict=True)]
     rules = [rule if fits else "unknown_class" for (_, _, _, rule), fits in zip(distinct, known, strict=True)]
@@ -210,7 +210,7 @@ def listed_classes(ctx: Context, terms: pd.Series, school: pd.Series, texts: pd.
     return found.assign(value=column(codes, values, index), rule=column(codes, rules, index))
 
 
-def _distinct(*columns: pd.Series) -> tuple[list[tuple], np.ndarray]:
+def distinct_rows(*columns: pd.Series) -> tuple[list[tuple], np.ndarray]:
     """Combinations of values that stand together (None where missing), and the combination of each row."""
     codes, keys = pd.factorize(joint(columns))
     first = np.full(len(keys), -1, dtype=np.int64)
@@ -274,7 +274,7 @@ def redact(ctx: Context, texts: pd.Series, school: pd.Series) -> tuple[pd.Series
     are looked for on the rosters of all schools, those of two only on the school's own: of a district's million
     names, one has nearly every pair of characters.
     """
-    distinct, codes = _distinct(texts, school)
+    distinct, codes = distinct_rows(texts, school)
     found = [ctx.redacted(text, place) for text, place in distinct]
     held = np.array([each[1] for each in found], dtype=bool)
     cleaned = column(codes, [each[0] for each in found], texts.index)

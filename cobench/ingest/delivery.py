@@ -25,12 +25,16 @@ from cobench.ingest.report import FileRecord, Outcome
 from cobench.ingest.tidy_contacts import tidy_contacts
 from cobench.ingest.tidy_events import tidy_attendance, tidy_events
 from cobench.ingest.tidy_people import tidy_memberships, tidy_roster, tidy_schools
+from cobench.ingest.tidy_records import tidy_register
 from cobench.ingest.tidy_results import tidy_outcomes, tidy_responses
 from cobench.study import Source, Study, Term
 from cobench.tables import empty
 
 # In this order: each part may look at what those before it hold.
-PARTS = ("schools", "students", "memberships", "contacts", "events", "attendance", "outcomes", "responses")
+PARTS = (
+    "schools", "students", "memberships", "contacts", "events", "attendance", "outcomes", "responses",
+    *batches.RECORD_TABLES,
+)  # fmt: skip
 OTHER = "others"
 _NOTHING = pd.DataFrame({"sheet": [], "row": [], "rule": []})
 
@@ -307,6 +311,7 @@ def _tidy(making: Making, batch: Batch) -> Tidy:
         "events": tidy_events,
         "outcomes": tidy_outcomes,
         "responses": tidy_responses,
+        **dict.fromkeys(batches.RECORD_TABLES, tidy_register),
     }
     return tidy[table](batch, making.context)
 

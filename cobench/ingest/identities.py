@@ -56,7 +56,20 @@ def pseudonyms(key: bytes, study_id: str, entity: str, identifiers: pd.Series) -
     return coded(codes, pd.Index(made, dtype=object), identifiers.index)
 
 
-def _many_pseudonyms(key: bytes, prefix: str, identifiers: Iterable[object]) -> list[str]:
+def keyed(key: bytes, study_id: str, entity: str, texts: pd.Series) -> pd.Series:
+    """Keyed hashes of ``teacher``, ``speaker`` or ``note`` texts, missing where they are.
+
+    Equal texts have equal hashes; the first letter says what was hashed (``t_``, ``p_``, ``n_``).
+    """
+    codes, distinct = factor(texts)
+    made = _many_pseudonyms(key, f"{study_id}|{entity}|", distinct, _MARKS[entity])
+    return column(codes, made, texts.index)
+
+
+_MARKS = {"teacher": "t_", "speaker": "p_", "note": "n_"}
+
+
+def _many_pseudonyms(key: bytes, prefix: str, identifiers: Iterable[object], mark: str = "s_") -> list[str]:
     """:func:`pseudonym` of each identifier: HMAC as RFC 2104 writes it, with what all messages share hashed once."""
     block = hashlib.sha256().block_size
     whole = (key if len(key) <= block else hashlib.sha256(key).digest()).ljust(block, b"\0")
@@ -67,7 +80,7 @@ def _many_pseudonyms(key: bytes, prefix: str, identifiers: Iterable[object]) -> 
         within, around = inner.copy(), outer.copy()
         within.update(str(identifier).encode())
         around.update(within.digest())
-        made.append("s_" + around.hexdigest()[:20])
+        made.append(mark + around.hexdigest()[:20])
     return made
 
 

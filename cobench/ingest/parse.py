@@ -246,6 +246,47 @@ def parse_class(text: str, stage: str, school_year: int) -> Parsed:
     return _class(grade, parse_numeral(number), stage, school_year)
 
 
+_GRADE_ALONE = re.compile(r"(初?)([一二三四五六七八九1-9])(?:年级)?|([小中大])班")
+
+
+def parse_grade(text: str, stage: str | None) -> Parsed:
+    """A grade: 三年级, 三, 3, 初一, 大班; in a junior school 一年级 is 初一. Missing where blank."""
+    name = re.sub(r"\s+", "", clean_text(text))
+    if not name:
+        return BLANK
+    match = _GRADE_ALONE.fullmatch(name)
+    if match is None:
+        return Parsed(rule="unreadable_grade")
+    junior, year, kindergarten = match.groups()
+    if kindergarten:
+        return Parsed(_KINDERGARTEN[kindergarten])
+    grade = parse_numeral(year) + (6 if junior else 0)
+    return Parsed(grade + 6 if stage == "junior" and grade <= 3 else grade)
+
+
+_COUNT = re.compile(r"(-?\d{1,9}(?:\.\d{1,4})?)(?:元|人|次|名|分|天|课时|小时|节|个|组|项|户|%)?")
+
+
+def parse_count(text: str) -> Parsed:
+    """A number with or without its unit (12, 5,000元, 3人); missing where blank."""
+    text = re.sub(r"[\s,]+", "", clean_text(text))
+    if not text:
+        return BLANK
+    match = _COUNT.fullmatch(text)
+    return Parsed(float(match.group(1))) if match else Parsed(rule="not_a_count")
+
+
+_CODE = re.compile(r"[A-Za-z](?!.*\d{6})[A-Za-z0-9_\-]{0,23}")
+
+
+def parse_code(text: str) -> Parsed:
+    """A short code (JGT01), never a name or a number of a person; missing where blank."""
+    text = clean_text(text)
+    if not text:
+        return BLANK
+    return Parsed(text) if _CODE.fullmatch(text) else Parsed(rule="not_a_code")
+
+
 def _class(grade: int, number: int | None, stage: str, school_year: int) -> Parsed:
     if not number:
         return Parsed(rule="unreadable_class")

@@ -66,6 +66,15 @@ QUARANTINE_RULES: dict[str, Text] = {
         "同一名学生有相互矛盾的两行，请保留正确的一行",
         "two rows of one child contradict each other; keep the right one",
     ),
+    "unlisted_label": Text(
+        "类别或选项不在清单中，请按模板中的选项填写（或由数据员在 study.toml 中补充）",
+        "a kind or option that isn't listed; use one of the template's (or the clerk adds it to study.toml)",
+    ),
+    "not_a_count": Text("应填数字，如 12", "write a number, like 12"),
+    "not_a_code": Text(
+        "编号应为字母开头的短代码，如 JGT01", "a code begins with a letter and is short, like JGT01"
+    ),
+    "unreadable_grade": Text("年级写法无法识别，请写成 三年级", "the grade can't be read; write 三年级"),
     "unlisted_event": Text(
         "场次无法识别，请写成 2026-03-20 主题", "the event can't be read; write 2026-03-20 topic"
     ),
@@ -80,6 +89,7 @@ NON_DATA_RULES: dict[str, Text] = {
     "footer": Text("合计、平均分、制表人等", "totals, averages, signatures"),
     "nil_return": Text("零报告（无）", "nil return"),
     "duplicate": Text("与已有记录相同的行", "row that repeats a record already held"),
+    "no_entry": Text("没有填写任何内容的行", "row in which nothing is entered"),
     "identical_file": Text("内容相同的重复文件", "file sent twice with the same content"),
     "superseded": Text("已被另一份报送文件替代", "file sent again; another one was chosen"),
     "hidden_sheet": Text("隐藏的工作表", "hidden sheet"),
@@ -102,6 +112,9 @@ CELL_RULES: dict[str, Text] = {
     "impossible_time": Text("录入时间不存在，请改正", "no such time; correct it"),
     "unlinked": Text(
         "答卷未能对应到名册中的学生", "the questionnaire can't be linked to a child of the roster"
+    ),
+    "unreadable_follow_up": Text(
+        "回访日期无法识别，请写成 2026-03-15", "the date of the follow-up can't be read; write 2026-03-15"
     ),
     "redacted": Text("文字中含姓名或号码，已隐去", "the text held a name or number, which was taken out"),
 }

@@ -16,8 +16,10 @@ from cobench.ingest.columns import (
     or_else,
     recode,
     stack_frames,
+    where,
 )
 from cobench.ingest.context import Context, link_rows, listed_classes, no_values, parse_dates, terms_of
+from cobench.ingest.fields import note_keys, soft_labels, teachers
 from cobench.ingest.linkage import match_report, match_traits, months
 from cobench.ingest.parse import BLANK, parse_column, parse_minutes, parse_time
 from cobench.ingest.quarantine import CONSENT_WITHDRAWN, Tidy, faults, first_faults, set_aside
@@ -62,7 +64,7 @@ def tidy_contacts(batch: Batch, ctx: Context) -> Tidy:
             *((name, rule.mask(nil)) for name, rule in own),
         ],
     )
-    facts, unread = _facts(batch)
+    facts, unread = _facts(batch, ctx, school["value"])
     sound = ~cells.index.isin(broken["rid"])
     kept = children[sound[children["rid"].to_numpy() - first]]
     about = pd.concat([place, facts], axis=1).assign(date=dates["value"])
@@ -98,8 +100,8 @@ def tidy_contacts(batch: Batch, ctx: Context) -> Tidy:
     )
 
 
-def _facts(batch: Batch) -> tuple[pd.DataFrame, dict[str, pd.Series]]:
-    """What a contact was, by row, and the rules that its minutes and time of entry break."""
+def _facts(batch: Batch, ctx: Context, school: pd.Series) -> tuple[pd.DataFrame, dict[str, pd.Series]]:
+    """What a contact was, by row, and the rules that single cells break."""
     minutes, entered = _parsed(batch, "minutes", parse_minutes), _parsed(batch, "entered_at", parse_time)
     facts = pd.DataFrame(
         {
@@ -111,7 +113,30 @@ def _facts(batch: Batch) -> tuple[pd.DataFrame, dict[str, pd.Series]]:
         }
     )
     entered_rule = recode(entered["rule"], lambda rule: _ENTERED.get(rule, rule))
-    return facts, {"minutes": minutes["rule"], "entered_at": entered_rule}
+    paper, paper_rules = _paper(batch, ctx, school)
+    return facts.assign(**paper), {"minutes": minutes["rule"], "entered_at": entered_rule, **paper_rules}
+
+
+def _paper(
+    batch: Batch, ctx: Context, school: pd.Series
+) -> tuple[dict[str, pd.Series], dict[str, pd.Series]]:
+    """Who made the contact, what is on file of it, and what was agreed: columns that the file has, and rules broken."""
+    cells = batch.cells
+    found, rules = {}, {}
+    for name in ("follow_up_due", "follow_up_done"):
+        if name in cells:
+            dates = parse_dates(ctx, cells[name], batch.kinds[name])
+            found[name] = dates["value"]
+            rules[name] = where(dates["rule"].notna() & (cells[name] != ""), "unreadable_follow_up")
+    for name in ("has_form", "has_photo"):
+        if name in cells:
+            labels = soft_labels(batch, name)
+            found[name], rules[name] = labels["value"], labels["rule"]
+    if "teacher" in cells:
+        found["teacher"] = teachers(ctx, cells["teacher"], school)
+    if "note" in cells:
+        found["note_key"] = note_keys(ctx, cells["note"])
+    return found, rules
 
 
 def new_logs(table: str, place: pd.DataFrame, ctx: Context) -> pd.DataFrame:

@@ -19,16 +19,19 @@ from cobench.ingest.context import (
     redact,
     terms_of,
 )
+from cobench.ingest.fields import read_field, speakers
 from cobench.ingest.linkage import match_report, match_traits, months
 from cobench.ingest.parse import BLANK, parse_column, parse_date, parse_minutes
 from cobench.ingest.quarantine import Tidy, faults, first_faults
 from cobench.ingest.readers import TEXT
 from cobench.ingest.text import map_unique, name_key
 from cobench.ingest.tidy_contacts import new_logs
-from cobench.ingest.tidy_people import blank, cell_faults, row_school
+from cobench.ingest.tidy_people import blank, cell_faults, row_school, school_or_unit
 from cobench.tables import empty
 
-_SAME_EVENT = ["school", "day", "kind", "place", "topic_key"]
+_SAME_EVENT = ["school", "day", "kind", "place", "topic_key", "subject"]
+_PLACES = ("grade", "unit")
+_FACTS = ("subject", "n_invited", "n_present", "minutes", "has_minutes", "has_feedback")
 _DATED = re.compile(
     r"(\d{4}\s*[-/.年]\s*\d{1,2}\s*[-/.月]\s*\d{1,2}\s*日?|\d{1,2}\s*[-/.月]\s*\d{1,2}\s*日?)\s*(.*)"
 )
@@ -37,10 +40,11 @@ _DATED = re.compile(
 def tidy_events(batch: Batch, ctx: Context) -> Tidy:
     """Table ``events``; an event is known by school, day, kind, class and topic."""
     cells = batch.cells
-    school = row_school(batch, ctx.school_codes)
+    school = school_or_unit(batch, ctx)
     dates = parse_dates(ctx, cells["date"], batch.kinds["date"])
     when = terms_of(ctx, dates["value"])
     term = or_else(when["value"], ctx.term.id)
+    facts = {name: read_field(batch, ctx, name, school["value"]) for name in (*_PLACES, *_FACTS)}
     texts = cells["class"] if "class" in cells else constant("", cells.index)
     whole = is_whole_school(texts)
     classes = listed_classes(ctx, term, school["value"], texts)
@@ -54,6 +58,7 @@ def tidy_events(batch: Batch, ctx: Context) -> Tidy:
             ("date", when["rule"]),
             ("kind", _kind_fault(batch)),
             ("class", classes["rule"].mask(whole)),
+            *((name, facts[name]["rule"]) for name in _PLACES),
         ],
     )
     rows = pd.DataFrame(
@@ -66,16 +71,20 @@ def tidy_events(batch: Batch, ctx: Context) -> Tidy:
             if "kind" in batch.source.levels
             else batch.source.event_kind,
             "topic": recode(topic, lambda text: text or None),
+            "speaker": speakers(ctx, cells["speaker"]) if "speaker" in cells else no_values(cells.index),
+            **{name: each["value"] for name, each in facts.items()},
         }
     ).astype("object")
     rows = rows.drop(index=broken["rid"]).rename_axis("rid").reset_index()
     known = ctx.stored["events"] if ctx.is_old(rows["date"]).any() else empty("events")
     new, held = name_events(rows, known)
+    accepted = pd.Index(new["rid"])
+    unread = [cell_faults(name, facts[name]["rule"], accepted) for name in _FACTS]
     return Tidy(
         {"events": new},
         broken,
         faults((rid, "date", "duplicate") for rid in held),
-        cell_faults("topic", where(redacted, "redacted"), pd.Index(new["rid"])),
+        pd.concat([cell_faults("topic", where(redacted, "redacted"), accepted), *unread], ignore_index=True),
     )
 
 
@@ -106,16 +115,29 @@ def name_events(rows: pd.DataFrame, stored: pd.DataFrame) -> tuple[pd.DataFrame,
 
 def _event_keys(events: pd.DataFrame) -> pd.DataFrame:
     day = pd.to_datetime(events["date"]).dt.strftime("%Y%m%d")
-    topic = events["topic"].astype("object").where(events["topic"].notna(), "")
+    topic, unit, subject = (_filled(events, name, "") for name in ("topic", "unit", "subject"))
+    grade = _filled(events, "grade", None)
+    grade = grade.where(grade.isna(), "g" + grade.astype("str").str.removesuffix(".0"))
+    school = _filled(events, "school", None)
+    place = _filled(events, "class_id", None).fillna(grade).fillna(unit.where((unit != "") & school.notna()))
     return pd.DataFrame(
         {
-            "school": events["school"].astype("object"),
+            "school": school.fillna(unit),
             "day": day.astype("object"),
             "kind": events["kind"].astype("object"),
-            "place": events["class_id"].astype("object").where(events["class_id"].notna(), "all"),
+            "place": place.fillna("all"),
             "topic_key": map_unique(topic, name_key).astype("object"),
+            "subject": subject,
         }
     )
+
+
+def _filled(events: pd.DataFrame, name: str, otherwise: str | None) -> pd.Series:
+    """A column of events as objects; those that only a sign-in list knows have no more than date and topic."""
+    if name not in events:
+        return pd.Series(otherwise, index=events.index, dtype="object")
+    values = events[name].astype("object")
+    return values.where(values.notna(), otherwise)
 
 
 def _kind_fault(batch: Batch) -> pd.Series:

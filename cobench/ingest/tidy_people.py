@@ -51,6 +51,20 @@ def row_school(batch: Batch, codes: dict[str, str]) -> pd.DataFrame:
     return pd.DataFrame({"value": batch.cells["school_of_file"], "rule": no_values(batch.cells.index)})
 
 
+def school_or_unit(batch: Batch, ctx: Context) -> pd.DataFrame:
+    """As :func:`row_school`; a row of a school community (``unit``) needs no school."""
+    cells = batch.cells
+    if "unit" not in cells:
+        return row_school(batch, ctx.school_codes)
+    if "school" not in cells and batch.source.school in (None, "column"):
+        return pd.DataFrame({name: no_values(cells.index) for name in ("value", "rule")})
+    found = row_school(batch, ctx.school_codes)
+    none = cells["unit"] != ""
+    if "school" in cells:
+        none &= cells["school"] == ""
+    return found.assign(rule=found["rule"].mask(none))
+
+
 def tidy_schools(batch: Batch, term: Term) -> Tidy:
     """Table ``schools``; a row that repeats another is a duplicate, two that contradict go to quarantine."""
     cells = batch.cells

@@ -4,57 +4,56 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, replace
+from datetime import date
+from functools import cache, lru_cache
 from importlib import resources
-from typing import Literal
 
-import numpy as np
+import duckdb
 import pandas as pd
 
-from cobench.declared import Text, build, not_allowed
-from cobench.study import Standards, Study, Term
+from cobench.declared import build, not_allowed
+from cobench.errors import StudyFileError
+from cobench.monitor.compile import check_sql, count_sql, heard_sql, unlogged_sql
+from cobench.monitor.periods import Span, span_of
+from cobench.monitor.units import DISTRICT, body_kind, of_frames
+from cobench.standard import Standard, Standards
+from cobench.study import Study, Term
 
 VERDICTS = ("met", "not_met", "not_yet_due", "no_data")
+COUNTED = "counted"
+FILES = (
+    "district_plan",
+    "county_campaign",
+    "class_plan",
+    "parent_school",
+    "plan_collection",
+    "plan_collection_communities",
+)
 COLUMNS = [
     "standard",
     "profile",
+    "kind",
+    "body",
     "school",
+    "community",
     "term",
     "period",
     "unit",
     "threshold",
     "n_units",
     "n_met",
+    "n_unknown",
+    "n_beside",
+    "n_asked",
     "total",
+    "due",
     "verdict",
 ]
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What a standard counts."""
-
-    table: Literal["events", "contacts"]
-    kind: str | None = None
-    mode: str | None = None
-    teacher_role: str | None = None
-
-
-@dataclass(frozen=True)
-class Standard:
-    """One written standard."""
-
-    id: str
-    profile: str
-    kind: Literal["rule", "target"]
-    label: Text
-    unit: Literal["school", "class", "student"]
-    period: Literal["term", "school_year"]
-    threshold: int
-    counts: Counts
-    required_share: float = 1.0
-    implies: tuple[str, ...] = ()
+# Units that are there whether or not anything was sent: a school without them isn't asked.
+_STRUCTURAL = ("school", "tier", "grade", "class", "student", "key_student", "stage", "guard_post")
+_CHILDREN = ("student", "key_student")
+_CLOSE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -65,50 +64,65 @@ class _File:
 @cache
 def bundled_standards() -> tuple[Standard, ...]:
     """The standards that cobench ships."""
-    text = resources.files("cobench.monitor").joinpath("standards.toml").read_text(encoding="utf-8")
-    return build(_File, tomllib.loads(text), "").standards
+    folder = resources.files("cobench.monitor").joinpath("profiles")
+    texts = [folder.joinpath(f"{name}.toml").read_text(encoding="utf-8") for name in FILES]
+    return tuple(each for text in texts for each in build(_File, tomllib.loads(text), "").standards)
 
 
-def chosen_standards(chosen: Standards) -> tuple[Standard, ...]:
-    """Standards of the chosen profiles and ids.
+def known_standards(chosen: Standards) -> tuple[Standard, ...]:
+    """The standards that cobench ships and the study's own.
 
     Raises
     ------
     StudyFileError
-        For a profile or id that cobench doesn't ship.
+        Where an id is declared twice, ``implies`` names nothing, or a standard counts nothing.
     """
-    shipped = {standard.id: standard for standard in bundled_standards()}
-    profiles = sorted({standard.profile for standard in shipped.values()})
+    known: dict[str, Standard] = {each.id: each for each in bundled_standards()}
+    for index, own in enumerate(chosen.own):
+        path = f"standards.own[{index}]"
+        if own.id in known:
+            raise StudyFileError(
+                en=f"{path}.id = {own.id!r} is taken; give it an id that no other standard has",
+                zh=f"{path}.id = {own.id!r} 已被占用；请换一个编号",
+            )
+        if own.counts is None and own.kind != "reported":
+            raise StudyFileError(
+                en=f"{path}.counts is missing: what {own.id} counts; only kind = 'reported' counts nothing",
+                zh=f"缺少 {path}.counts：{own.id} 数的是什么；只有 kind = 'reported' 不计数",
+            )
+        if own.campaign and own.campaign not in chosen.campaigns:
+            raise not_allowed(f"{path}.campaign", own.campaign, list(chosen.campaigns))
+        known[own.id] = own
+    for each in known.values():
+        for name in each.implies:
+            if name not in known:
+                raise not_allowed(f"standards.own {each.id}.implies", name, list(known))
+    return tuple(known.values())
+
+
+def chosen_standards(chosen: Standards) -> tuple[Standard, ...]:
+    """Standards of the chosen profiles and ids, and all of the study's own.
+
+    Raises
+    ------
+    StudyFileError
+        For a profile or id that nobody declares; see also :func:`known_standards`.
+    """
+    known = {standard.id: standard for standard in known_standards(chosen)}
+    profiles = sorted({standard.profile for standard in known.values()})
     for name in chosen.profiles:
         if name not in profiles:
             raise not_allowed("standards.profiles", name, profiles)
     for name in (*chosen.also, *chosen.leave_out):
-        if name not in shipped:
-            raise not_allowed("standards.also/leave_out", name, list(shipped))
+        if name not in known:
+            raise not_allowed("standards.also/leave_out", name, list(known))
+    own = {each.id for each in chosen.own}
     return tuple(
         standard
-        for standard in shipped.values()
-        if (standard.profile in chosen.profiles or standard.id in chosen.also)
+        for standard in known.values()
+        if (standard.profile in chosen.profiles or standard.id in chosen.also or standard.id in own)
         and standard.id not in chosen.leave_out
     )
-
-
-def judge(study: Study, term: Term, frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Judge every chosen standard for every school of ``term``.
-
-    Parameters
-    ----------
-    frames : mapping
-        Canonical tables ``schools, enrolments, events, contacts, logs`` of the school year so far.
-
-    Returns
-    -------
-    DataFrame
-        Columns :data:`COLUMNS`; ``n_met`` of ``n_units`` is numerator and denominator, ``total`` the count
-        of events or contacts. A school that sent nothing of that kind has verdict ``no_data``.
-    """
-    rows = [_judge_one(standard, study, term, frames) for standard in chosen_standards(study.standards)]
-    return pd.concat(rows, ignore_index=True)[COLUMNS] if rows else pd.DataFrame(columns=COLUMNS)
 
 
 def conflicts(standards: tuple[Standard, ...]) -> list[tuple[str, str]]:
@@ -117,78 +131,167 @@ def conflicts(standards: tuple[Standard, ...]) -> list[tuple[str, str]]:
     return [(standard.id, looser) for standard in standards for looser in standard.implies if looser in ids]
 
 
-def _judge_one(
-    standard: Standard, study: Study, term: Term, frames: Mapping[str, pd.DataFrame]
-) -> pd.DataFrame:
-    terms = [term] if standard.period == "term" else list(study.school_year_terms(term.id))
-    ids = [each.id for each in terms]
-    units = _units(standard, term, frames)
-    counted = _counted(standard, ids, frames)
-    per_unit = units.join(counted.rename("total"), on="unit", validate="m:1").fillna({"total": 0})
-    per_unit = per_unit.assign(met=per_unit["total"] >= standard.threshold)
-    judged = per_unit.groupby("school", sort=True).agg(
-        n_units=("unit", "size"), n_met=("met", "sum"), total=("total", "sum")
+def check_standards(study: Study, term: Term) -> tuple[Standard, ...]:
+    """The chosen standards, each of which can be counted.
+
+    Raises
+    ------
+    StudyFileError
+        Where an expression of a standard makes no sense to DuckDB, or a campaign has no dates.
+    """
+    chosen = chosen_standards(study.standards)
+    with of_frames(study, term, {}) as connection:
+        for standard in chosen:
+            if standard.counts is not None:
+                span = span_of(standard, study, term, term.end)
+                check_sql(connection, standard, count_sql(standard, span, term, term.end), "standards")
+                check_sql(connection, standard, heard_sql(standard, span, term, term.end), "standards")
+    return chosen
+
+
+def judge(connection: duckdb.DuckDBPyConnection, study: Study, term: Term) -> pd.DataFrame:
+    """Judge every chosen standard for every school, community or the district that it is about.
+
+    Parameters
+    ----------
+    connection : DuckDBPyConnection
+        Tables as :func:`cobench.monitor.units.stored` or :func:`~cobench.monitor.units.of_frames` lay them out.
+
+    Returns
+    -------
+    DataFrame
+        Columns :data:`COLUMNS`, a row a standard and body. ``n_met`` of ``n_units`` is numerator and denominator,
+        ``n_unknown`` how many of the rest nothing was sent about, ``n_beside`` the units counted apart, ``n_asked``
+        who might have answered, ``total`` the rows (or the standard's own total). A body that sent nothing of that
+        kind is ``no_data``; ``counted`` stands where no number is set. What is ``reported`` has no row.
+    """
+    as_of = min(study.standards.as_of or term.end, term.end)
+    bodies = _bodies(connection, term)
+    heard = lru_cache(maxsize=None)(
+        lambda query: frozenset(r[0] for r in connection.execute(query).fetchall())
     )
-    schools = sorted(frames["schools"].loc[frames["schools"]["term"] == term.id, "school"])
-    judged = judged.reindex(schools)
-    passed = judged["n_met"] >= standard.required_share * judged["n_units"]
-    due = standard.period == "term" or not _year_goes_on(study, term)
-    verdict = np.where(passed, "met", "not_met" if due else "not_yet_due")
-    silent = ~judged.index.isin(_schools_that_sent(standard, ids, frames)) | judged["n_units"].isna()
+    rows = []
+    for standard in chosen_standards(study.standards):
+        if standard.counts is None:
+            continue
+        span = span_of(standard, study, term, as_of)
+        counted = _counted(connection, standard, span, term, as_of)
+        sent = heard(heard_sql(standard, span, term, as_of))
+        rows += [
+            _row(standard, span, as_of, body, counted.get(body, _Count()), body in sent, bodies)
+            for body in _asked(standard, bodies, counted)
+        ]
+    return pd.DataFrame(rows, columns=["due_on", *COLUMNS[:-2], "verdict"]).pipe(_typed)
+
+
+@dataclass(frozen=True)
+class _Bodies:
+    """Schools and whether children are there, communities and their kind, children by school."""
+
+    taught: dict[str, bool]
+    communities: dict[str, str]
+    n_students: dict[str, int]
+
+
+@dataclass(frozen=True)
+class _Count:
+    n_all: float = 0
+    n_units: float = 0
+    n_met: float = 0
+    n_unknown: float = 0
+    n_beside: float = 0
+    total: float = 0
+
+
+def _bodies(connection: duckdb.DuckDBPyConnection, term: Term) -> _Bodies:
+    def listed(query: str, *given: str) -> dict:
+        return dict(connection.execute(query, list(given)).fetchall())
+
+    return _Bodies(
+        listed("select school, taught from now_schools order by school"),
+        listed(
+            "select unit, any_value(kind) from communities where term = ? group by unit order by unit",
+            term.id,
+        ),
+        listed("select school, count(*) from roster group by school"),
+    )
+
+
+def _counted(
+    connection: duckdb.DuckDBPyConnection, standard: Standard, span: Span, term: Term, as_of: date
+) -> dict[str, _Count]:
+    found = connection.execute(count_sql(standard, span, term, as_of)).fetchall()
+    counted = {body: _Count(*(value or 0 for value in numbers)) for body, *numbers in found}
+    if standard.counts.table == "contacts" and standard.unit in _CHILDREN:
+        unlogged = connection.execute(unlogged_sql(standard, span, term, as_of)).fetchall()
+        for body, n in unlogged:
+            count = counted[body]
+            counted[body] = replace(count, n_unknown=min(n, count.n_units - count.n_met))
+    return counted
+
+
+def _asked(standard: Standard, bodies: _Bodies, counted: Mapping[str, _Count]) -> list[str]:
+    """Who gets a verdict: a school without such a grade or such children isn't asked, nor a community of another kind."""
+    kind = body_kind(standard.unit)
+    if kind == DISTRICT:
+        return [DISTRICT]
+    if kind == "community":
+        if not standard.communities:
+            return [each for each in bodies.communities if each in counted]
+        return [each for each, of in bodies.communities.items() if of in standard.communities]
+    structural = standard.unit in _STRUCTURAL and not standard.good
+    return [each for each, taught in bodies.taught.items() if each in counted or not (structural and taught)]
+
+
+def _row(
+    standard: Standard, span: Span, as_of: date, body: str, count: _Count, sent: bool, bodies: _Bodies
+) -> tuple:
+    kind = body_kind(standard.unit)
     return (
-        judged.assign(
-            standard=standard.id,
-            profile=standard.profile,
-            term=term.id,
-            period=standard.period,
-            unit=standard.unit,
-            threshold=standard.threshold,
-            verdict=np.where(silent, "no_data", verdict),
-        )
-        .rename_axis("school")
-        .reset_index()
+        span.due,
+        standard.id,
+        standard.profile,
+        standard.kind,
+        body,
+        body if kind == "school" else None,
+        body if kind == "community" else None,
+        span.terms[-1],
+        standard.period,
+        standard.unit,
+        standard.threshold,
+        count.n_units,
+        count.n_met,
+        count.n_unknown,
+        count.n_beside,
+        bodies.n_students.get(body) if standard.asked else None,
+        count.total,
+        _verdict(standard, as_of >= span.due, count, sent),
     )
 
 
-def _units(standard: Standard, term: Term, frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    enrolments = frames["enrolments"]
-    now = enrolments[
-        (enrolments["term"] == term.id) & enrolments["status"].isin(["enrolled", "transferred_in"])
-    ]
-    column = {"school": "school", "class": "class_id", "student": "student"}[standard.unit]
-    return now[["school", column]].set_axis(["school", "unit"], axis=1).drop_duplicates()
+def _verdict(standard: Standard, over: bool, count: _Count, sent: bool) -> str:
+    """What only grows (counts of a whole period) is met as soon as enough was counted and missed when it is due; what
+    can only get worse (rows that must all be good, slots that have passed, upper limits) is missed at once and met when
+    the period is over.
+    """
+    if not sent or not count.n_all:
+        return "no_data"
+    if not standard.judged:
+        return COUNTED
+    if not count.n_units:
+        return "not_yet_due"
+    need = standard.required_share * count.n_units - _CLOSE
+    passed, failed = count.n_met >= need, count.n_met + count.n_unknown < need
+    if not over:
+        if standard.op == "==" or (standard.good and standard.required_share < 1):
+            return "not_yet_due"
+        if standard.good or standard.every or standard.op == "<=":
+            return "not_met" if failed else "not_yet_due"
+        return "met" if passed else "not_yet_due"
+    return "met" if passed else "not_met" if failed else "no_data"
 
 
-def _counted(standard: Standard, terms: list[str], frames: Mapping[str, pd.DataFrame]) -> pd.Series:
-    counts = standard.counts
-    rows = frames[counts.table]
-    rows = rows[rows["term"].isin(terms)]
-    for column in ("kind", "mode", "teacher_role"):
-        wanted = getattr(counts, column)
-        if wanted is not None:
-            rows = rows[rows[column] == wanted]
-    if standard.unit == "class" and counts.table == "events":
-        return _events_per_class(rows, frames["enrolments"], terms)
-    column = {"school": "school", "class": "class_id", "student": "student"}[standard.unit]
-    return rows.groupby(column).size()
-
-
-def _events_per_class(events: pd.DataFrame, enrolments: pd.DataFrame, terms: list[str]) -> pd.Series:
-    """A whole-school event counts for each of its classes."""
-    classes = enrolments.loc[enrolments["term"].isin(terms), ["school", "class_id"]].drop_duplicates()
-    whole = events[events["class_id"].isna()][["event", "school"]].merge(classes, on="school", validate="m:m")
-    own = events[events["class_id"].notna()][["event", "class_id"]]
-    return pd.concat([own, whole[["event", "class_id"]]]).groupby("class_id").size()
-
-
-def _schools_that_sent(standard: Standard, terms: list[str], frames: Mapping[str, pd.DataFrame]) -> set[str]:
-    if standard.counts.table == "contacts":
-        logs = frames["logs"]
-        return set(logs.loc[(logs["table"] == "contacts") & logs["term"].isin(terms), "school"])
-    return set(frames["events"].loc[frames["events"]["term"].isin(terms), "school"])
-
-
-def _year_goes_on(study: Study, term: Term) -> bool:
-    """Whether the school year of ``term`` has a later term; the second of two ends it even if not declared."""
-    declared = [each for each in study.terms if each.school_year == term.school_year]
-    return term.start.month >= 8 or any(each.start > term.start for each in declared)
+def _typed(rows: pd.DataFrame) -> pd.DataFrame:
+    floats = ["threshold", "n_units", "n_met", "n_unknown", "n_beside", "n_asked", "total"]
+    typed = rows.assign(due=pd.to_datetime(rows["due_on"]))[COLUMNS]
+    return typed.astype(dict.fromkeys(floats, "float64") | {"school": "str", "community": "str"})

@@ -7,7 +7,7 @@ from cobench.errors import RunError
 from cobench.ingest.codebook import instrument_ranges, term_codebooks
 from cobench.ingest.draft_study import guesses
 from cobench.ingest.keys import study_key
-from cobench.monitor.standards import chosen_standards, conflicts
+from cobench.monitor.standards import check_standards, conflicts
 from cobench.run.evaluate import ANY_SCHOOL, plan
 from cobench.run.plan import check_plan
 from cobench.study import Study
@@ -45,7 +45,7 @@ def check_term(study: Study, term_id: str) -> list[Text]:
                 zh=f"{name} 缺少量表所需的题目 {', '.join(absent)}",
             )
         lines.append(Text(f"编码表 {name}：可用", f"code book {name}: fine"))
-    chosen = chosen_standards(study.standards)
+    chosen = check_standards(study, study.term(term_id))
     lines.append(Text(f"标准：选用 {len(chosen)} 条", f"standards: {len(chosen)} chosen"))
     for stricter, looser in conflicts(chosen):
         lines.append(

@@ -1,5 +1,5 @@
 """papermill's engine without its idle time: no quarter of a second of silence before a notebook starts, no file
-written twice a cell.
+written that nobody reads.
 """
 
 from __future__ import annotations
@@ -60,9 +60,11 @@ class PromptManager(AsyncKernelManager):
 
 
 class _ThriftyManager(NotebookExecutionManager):
-    """Keeps what has been executed on disk, a second behind at most; whole at the end."""
+    """Keeps what has been executed on disk, a second behind at most; whole at the end where something went wrong."""
 
-    saved = float("-inf")
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.saved = time.monotonic()
 
     def save(self, **changed: Any) -> None:
         if changed.get("nb"):
@@ -71,9 +73,9 @@ class _ThriftyManager(NotebookExecutionManager):
             super().save()
             self.saved = time.monotonic()
 
-    def notebook_complete(self, **changed: Any) -> None:
+    def save_whole(self) -> None:
         self.saved = float("-inf")
-        super().notebook_complete(**changed)
+        self.save()
 
 
 class PromptEngine(NBClientEngine):
@@ -81,12 +83,16 @@ class PromptEngine(NBClientEngine):
 
     @classmethod
     def execute_notebook(
-        cls, nb: Any, kernel_name: str, output_path: str | None = None, progress_bar: bool = False,
+        cls, nb: Any, kernel_name: str, partial: str, progress_bar: bool = False,
         log_output: bool = False, autosave_cell_every: int = 30, **settings: Any,
     ) -> Any:  # fmt: skip
-        """Execute a notebook; see :meth:`papermill.engines.Engine.execute_notebook`."""
+        """Execute a notebook; see :meth:`papermill.engines.Engine.execute_notebook`.
+
+        What there is of it after a second, and all of one that failed, is kept in the file ``partial``.
+        """
+        settings.pop("output_path", None)
         manager = _ThriftyManager(
-            nb, output_path=output_path, progress_bar=progress_bar, log_output=log_output,
+            nb, output_path=partial, progress_bar=progress_bar, log_output=log_output,
             autosave_cell_every=autosave_cell_every,
         )  # fmt: skip
         manager.notebook_start()
@@ -94,9 +100,15 @@ class PromptEngine(NBClientEngine):
             cls.execute_managed_notebook(
                 manager, kernel_name, log_output=log_output, kernel_manager_class=PromptManager, **settings
             )
+            failed = bool(manager.nb.metadata.papermill.get("exception"))
+        except BaseException:
+            failed = True
+            raise
         finally:
             manager.cleanup_pbar()
             manager.notebook_complete()
+            if failed:
+                manager.save_whole()
         return manager.nb
 
 

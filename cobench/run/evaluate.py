@@ -19,7 +19,7 @@ from cobench.release.identifiers import Roster
 from cobench.run.index import with_change
 from cobench.run.plan import Report, check_plan, plan_term
 from cobench.run.steps import StepLine
-from cobench.run.term_run import Download, RunResult, run_term
+from cobench.run.term_run import Download, Redo, RunResult, run_term
 from cobench.run.warm import Kernels
 from cobench.show.wording import phrases
 from cobench.study import Study
@@ -41,6 +41,7 @@ def evaluate_term(
     console: Console | None = None,
     language: str = "en",
     kernels: Kernels | None = None,
+    redo: Redo = "changed",
 ) -> RunResult:
     """Evaluate ``term_id`` of ``study`` and publish its reports in ``reports/<term>/``.
 
@@ -51,6 +52,7 @@ def evaluate_term(
     languages : of the pages, by default those of the study.
     language : of progress and messages.
     kernels : see :func:`cobench.run.execute.execute`.
+    redo : see :func:`cobench.run.term_run.run_term`.
     """
     study.term(term_id)
     wanted = tuple(languages or study.languages)
@@ -58,7 +60,7 @@ def evaluate_term(
     check_plan(plan(study, term_id, wanted, {ANY_SCHOOL: Text(ANY_SCHOOL, ANY_SCHOOL)}))
     # Held until the reports are published: a second run would mix its pages with these.
     with writing(study.root):
-        return _evaluate(study, term_id, wanted, only, school, jobs, console, language, kernels)
+        return _evaluate(study, term_id, wanted, only, school, jobs, console, language, kernels, redo)
 
 
 def _evaluate(
@@ -71,6 +73,7 @@ def _evaluate(
     console: Console,
     language: str,
     kernels: Kernels | None,
+    redo: Redo,
 ) -> RunResult:
     with StepLine(console=console, language=language) as steps:
         bring_up_to_date(study, term_id, jobs=jobs, on_progress=steps)
@@ -98,7 +101,17 @@ def _evaluate(
             console=console,
             language=language,
             kernels=kernels,
+            redo=redo,
+            populations=_populations(desk),
         )
+
+
+def _populations(desk: Desk) -> dict[str, object]:
+    """Students of each school, reached and not: schools that differ in these can't have the same figures."""
+    if not desk.has("reach"):
+        return {}
+    frame = desk.derived("reach")
+    return {str(row["school"]): tuple(row.drop("school")) for _, row in frame.iterrows()}
 
 
 def plan(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cobench.declared import Text
+from cobench.errors import StorageError
+from cobench.reads import Read
 from cobench.run.kernels import kernel_environment, private_folder, write_kernelspec
 from cobench.run.plan import Report
 from cobench.run.render import PageContext
@@ -22,14 +24,18 @@ from cobench.run.warm import Kernels, can_fork, fork_server
 from cobench.run.words import phrase
 
 STOP_SECONDS = 10
+# The error of a report that found no room to write: not a fault of the report, so the run ends.
+DISK_FULL = "DiskFull"
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What became of one report.
 
-    ``page``, ``notebook`` and ``ledger`` (what it released) lie in the work folder; ``reason`` is for readers, ``detail`` (a traceback) for
-    analysts only; ``cell`` counts the cells of the source notebook from 1.
+    ``page``, ``ledger`` (what it released) and ``notebook`` (executed: as far as the page shows it, or as far as it came)
+    lie in the work folder; ``reads`` is None where it isn't known. ``made`` and ``why`` say what was done anew and why, ``finished``
+    when, where that was in an earlier run. ``reason`` is for readers, ``detail`` (a traceback) for analysts only;
+    ``cell`` counts the cells of the source notebook from 1.
     """
 
     report: Report
@@ -38,6 +44,10 @@ class Outcome:
     page: Path | None = None
     notebook: Path | None = None
     ledger: Path | None = None
+    reads: tuple[Read, ...] | None = None
+    made: Literal["run", "rendered", "reused"] = "run"
+    why: Text | None = None
+    finished: str = ""
     reason: Text | None = None
     ename: str = ""
     cell: int | None = None
@@ -46,7 +56,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Task:
-    """All that a worker needs for one report."""
+    """All that a worker needs for one report; where it is ``executed`` already, only its page is made."""
 
     report: Report
     context: PageContext
@@ -54,6 +64,9 @@ class Task:
     notebook: Path
     page: Path
     ledger: Path
+    reads: Path
+    kept: Path
+    executed: Path | None
     cell_timeout: int | None
 
 
@@ -91,6 +104,7 @@ def execute(
     on_event: Callable[[Event], None] | None = None,
     cell_timeout: int | None = 1800,
     kernels: Kernels | None = None,
+    executed: Mapping[str, Path] | None = None,
 ) -> list[Outcome]:
     """Execute and render ``reports``, ``jobs`` at a time, into ``work_dir``.
 
@@ -102,14 +116,18 @@ def execute(
     cell_timeout : seconds that one cell may take; ``None`` for no limit.
     kernels : ``warm`` (forked from a process that has imported the libraries) or ``ordinary``; warm where that can
         be had, by default. Reports come out the same.
+    executed : executed notebooks by page, of reports that are only to be rendered.
 
     Returns
     -------
     list of Outcome, in the order of ``reports``.
     """
+    if not reports:
+        return []
     tell = on_event or (lambda event: None)
     forked = can_fork() if kernels is None else kernels == "warm"
-    tasks = _tasks(reports, work_dir, study_root, context, cell_timeout)
+    tasks = _tasks(reports, work_dir, study_root, context, cell_timeout, executed or {})
+    forked = forked and not all(task.executed for task in tasks)
     write_kernelspec(work_dir / "jupyter", forked=forked)
     environment = kernel_environment(work_dir)
     with fork_server(work_dir, environment) if forked else nullcontext({}) as found:
@@ -132,7 +150,7 @@ def _in_workers(
             _next(worker, waiting, tell)
         while any(worker.task for worker in workers):
             for worker in _ready(workers):
-                outcome = _collect(worker)
+                outcome = refuse_full_disk(_collect(worker))
                 outcomes[outcome.report.path] = outcome
                 tell(Event("finished", outcome.report, outcome))
                 if not worker.process.is_alive() and waiting:
@@ -145,14 +163,31 @@ def _in_workers(
     return [outcomes[task.report.path] for task in tasks]
 
 
+def refuse_full_disk(outcome: Outcome) -> Outcome:
+    """``outcome``, unless the disk was full.
+
+    Raises
+    ------
+    StorageError
+    """
+    if outcome.ename == DISK_FULL:
+        raise StorageError(
+            en="the disk is full, or a quota is used up: nothing was published, the previous reports are untouched, "
+            "and reports that are done are kept; free some space and run again",
+            zh="磁盘已满或配额用尽：没有发布任何页面，上一次的报告保持不变，已完成的报告已留存；请腾出空间后重新运行",
+        )
+    return outcome
+
+
 def _tasks(
     reports: Sequence[Report],
     work_dir: Path,
     study_root: Path,
     context: PageContext,
     cell_timeout: int | None,
+    executed: Mapping[str, Path],
 ) -> list[Task]:
-    for name in ("notebooks", "pages", "ledger", "log", "runtime", "ipython"):
+    for name in ("notebooks", "pages", "ledger", "reads", "kept", "log", "runtime", "ipython"):
         private_folder(work_dir / name)
     return [
         Task(
@@ -162,6 +197,9 @@ def _tasks(
             notebook=work_dir / "notebooks" / f"{Path(report.path).stem}.ipynb",
             page=work_dir / "pages" / report.path,
             ledger=work_dir / "ledger" / f"{Path(report.path).stem}.jsonl",
+            reads=work_dir / "reads" / f"{Path(report.path).stem}.jsonl",
+            kept=work_dir / "kept" / f"{Path(report.path).stem}.ipynb",
+            executed=executed.get(report.path),
             cell_timeout=cell_timeout,
         )
         for report in reports

@@ -5,7 +5,8 @@
 the connection kills the kernel, and the end of standard input ends the server with all its kernels, so that neither
 outlives a driver or worker that was killed.
 
-cobench itself is not imported beforehand: kernels run the code that is there when they start.
+The server lives as long as one run. It has imported cobench too, and refuses to fork as soon as a file of cobench is no
+longer the one it imported: kernels run the code that is there when they start.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import importlib
 import importlib.util
 import json
 import os
+import pkgutil
 import random
 import selectors
 import signal
@@ -31,7 +33,10 @@ PRELOADED = (
     "statsmodels.api", "sklearn.linear_model", "duckdb", "bs4", "jinja2", "filelock", "tomllib", "sqlite3",
     "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "ipykernel.debugger", "tornado.platform.asyncio",
     "tornado.queues", "IPython.core.completerlib", "IPython.extensions.storemagic", "pylopdf_fonts_zh_cn",
+    "pandas.core.arrays.arrow.extension_types", "pyarrow.dataset", "pyarrow.pandas_compat",
+    "pandas.core.methods.to_dict", "importlib.resources.readers",
 )  # fmt: skip
+ROOM = "cobench.workbench"
 # What imported libraries have taken from the environment already: a kernel that needs other values can't be forked.
 KEYED = (
     "MPLBACKEND", "PYTHONHASHSEED", "PYTHONPATH", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
@@ -73,6 +78,7 @@ class ForkServer:
     def _serve(self) -> None:
         self.selector = selectors.DefaultSelector()
         preload()
+        self.code = code_files()
         self.woken, self.wakes = os.pipe()
         for end in (self.woken, self.wakes):
             os.set_blocking(end, False)
@@ -113,7 +119,7 @@ class ForkServer:
             self._answer(kernel, json.loads(kernel.read))
 
     def _answer(self, kernel: Kernel, request: dict) -> None:
-        reason = _refusal(request)
+        reason = _refusal(request) or ("" if self.code == code_files() else "cobench changed")
         if reason:
             _tell(kernel, {"refused": reason})
             self._forget(kernel)
@@ -193,8 +199,28 @@ def preload() -> None:
     sys.path[:] = sys.path[1:]
     for name in PRELOADED:
         importlib.import_module(name)
+    _preload_cobench()
     gc.collect()
     gc.freeze()
+
+
+def _preload_cobench() -> None:
+    """What notebooks call, and tables that it would make once in every kernel."""
+    for each in pkgutil.iter_modules(importlib.import_module(ROOM).__path__, f"{ROOM}."):
+        importlib.import_module(each.name)
+    sys.modules["cobench.ingest.numbers"].ascii_digits("0")
+    sys.modules["cobench.show.wording"].phrases()
+
+
+def code_files() -> dict[str, tuple[int, int]]:
+    """Time and size of every file of cobench."""
+    root = Path(sys.modules["cobench"].__file__).parent
+    return {
+        entry.path: (entry.stat().st_mtime_ns, entry.stat().st_size)
+        for folder in (root, *(each for each in root.iterdir() if each.is_dir()))
+        for entry in os.scandir(folder)
+        if entry.is_file()
+    }
 
 
 def threads() -> int:

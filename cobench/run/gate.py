@@ -79,15 +79,21 @@ def audit_term(
     downloads: Sequence[Registered],
     min_cell: int,
     published: Mapping[Key, Sequence[int]],
+    beside: Mapping[str, Path] | None = None,
 ) -> Passed:
-    """Withhold reports that give a small count away, together with the others or with earlier editions."""
+    """Withhold reports that give a small count away, together with the others or with earlier editions.
+
+    ``beside`` are the ledgers of published pages that this run leaves as they are; readers have them too.
+    """
+    there = {name: ledger.read_tables(path) for name, path in (beside or {}).items()}
     released = {
         outcome.report.path: ledger.read_tables(outcome.ledger)
         for outcome in outcomes
         if outcome.state == "ok" and outcome.ledger is not None
     }
     finds = {
-        find.report: find for find in ledger.audit({DOWNLOADS: downloads, **released}, min_cell, published)
+        find.report: find
+        for find in ledger.audit({**there, DOWNLOADS: downloads, **released}, min_cell, published)
     }
     judged = [_withheld(outcome, finds.get(outcome.report.path)) for outcome in outcomes]
     kept = [table for name, tables in released.items() if name not in finds for table in tables]

@@ -104,7 +104,9 @@ def describe_outcome(outcome: Outcome, page: str, study: Study, finished: dateti
         "error": outcome.ename or None,
         "cell": outcome.cell,
         "seconds": round(outcome.seconds, 2),
-        "finished": finished.isoformat(timespec="seconds"),
+        "made": outcome.made,
+        "why": {"zh": outcome.why.zh, "en": outcome.why.en} if outcome.why else None,
+        "finished": outcome.finished or finished.isoformat(timespec="seconds"),
         "page": report.path,
         "page_sha256": hashlib.sha256(page.encode("utf-8")).hexdigest(),
     }
@@ -161,15 +163,16 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
     return manifest if isinstance(manifest, dict) and manifest.get("schema") == SCHEMA else None
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file so that a reader finds the old one or the new one, whole."""
+def write_atomically(path: Path, content: str | bytes, *, durable: bool = True) -> None:
+    """Write a file so that a reader finds the old one or the new one, whole; ``durable`` after a power cut too."""
     data = content.encode("utf-8") if isinstance(content, str) else content
     scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with scratch.open("wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(scratch, path)
     finally:
         scratch.unlink(missing_ok=True)

@@ -25,7 +25,8 @@ class Report:
 
     ``id`` is shared by the languages (``04_effect-home_visit``); ``path`` is the page's file name in
     ``reports/<term>/``; ``each`` and ``member`` say over what the notebook is repeated, and for which one;
-    ``about`` is a sentence for the index, ``order`` the notebook's place there.
+    ``about`` is a sentence for the index, ``order`` the notebook's place there; ``cached`` is false where the
+    notebook says that it rests on more than what it reads below the study's folder (a clock, a network).
     """
 
     id: str
@@ -38,6 +39,7 @@ class Report:
     member: str | None = None
     about: Text | None = None
     order: int = 0
+    cached: bool = True
 
     @property
     def kind(self) -> str:
@@ -55,6 +57,7 @@ class Declaration:
     order: int
     about: Text | None = None
     needs: str | None = None
+    cached: bool = True
 
 
 def plan_term(
@@ -136,7 +139,9 @@ def _declaration(path: Path) -> Declaration | None:
         )
     if not isinstance(declared, dict):
         raise _bad_declaration(path, "an object", "应为对象")
-    unknown = [key for key in declared if key not in ("report", "each", "needs", "title", "order", "about")]
+    unknown = [
+        key for key in declared if key not in ("report", "each", "needs", "title", "order", "about", "cache")
+    ]
     if unknown:
         raise _bad_declaration(path, f"unknown key {unknown[0]!r}", f"未知的键 {unknown[0]!r}")
     if not declared.get("report", True):
@@ -156,7 +161,10 @@ def _declaration(path: Path) -> Declaration | None:
         raise _bad_declaration(path, "about needs zh and en", "about 需要 zh 和 en")
     if isinstance(order, bool) or not isinstance(order, int):
         raise _bad_declaration(path, "order must be a whole number", "order 应为整数")
-    return Declaration(path, each, Text(**title), order, Text(**about) if about else None, needs)
+    cached = declared.get("cache", True)
+    if not isinstance(cached, bool):
+        raise _bad_declaration(path, "cache must be true or false", "cache 应为 true 或 false")
+    return Declaration(path, each, Text(**title), order, Text(**about) if about else None, needs, cached)
 
 
 def _bilingual(value: object) -> bool:
@@ -203,6 +211,7 @@ def _report(
         member=member,
         about=declared.about,
         order=declared.order,
+        cached=declared.cached,
     )
 
 

@@ -6,12 +6,18 @@ import locale
 import os
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from cobench.run.execute import Event
 from cobench.run.words import phrase
+
+if TYPE_CHECKING:
+    from cobench.run.cache import Judged
+
+_ACTIONS = {"reused": "reuse", "rendered": "render"}
 
 
 def ui_language(environment: Mapping[str, str] = os.environ) -> str:
@@ -30,8 +36,15 @@ def clock(seconds: float) -> str:
 class ProgressLine:
     """Follow the events of a run; use as a context manager around it."""
 
-    def __init__(self, total: int, *, console: Console | None = None, language: str = "en"):
-        self.total, self.language = total, language
+    def __init__(
+        self,
+        total: int,
+        *,
+        console: Console | None = None,
+        language: str = "en",
+        judged: Mapping[str, Judged] | None = None,
+    ):
+        self.total, self.language, self.judged = total, language, judged or {}
         self.console = console or Console()
         self.done = self.failed = 0
         self.started = time.monotonic()
@@ -39,6 +52,10 @@ class ProgressLine:
         self.live: Progress | None = None
 
     def __enter__(self) -> ProgressLine:
+        for key in ("reused", "rendered"):
+            n = sum(each.action == _ACTIONS[key] for each in self.judged.values())
+            if n:
+                self._say(phrase(f"progress.{key}", n=n)[self.language])
         if self.console.is_terminal:
             columns = [
                 "{task.description}",
@@ -101,4 +118,10 @@ class ProgressLine:
             seconds=f"{outcome.seconds:.1f}",
             eta=clock(self.eta() or 0),
         )
-        self.console.print(line[self.language], highlight=False, markup=False, soft_wrap=True)
+        judged = self.judged.get(event.report.path)
+        if judged and judged.why:
+            line = phrase("progress.because", line=line, why=judged.why)
+        self._say(line[self.language])
+
+    def _say(self, text: str) -> None:
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -9,17 +9,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 from rich.console import Console
 
 from cobench.declared import Text
 from cobench.errors import RunError
+from cobench.lock import storing
 from cobench.release.structure import Registered
 from cobench.run import gate
 from cobench.run import manifest as manifests
-from cobench.run.execute import Outcome, execute
+from cobench.run.cache import Cache
+from cobench.run.execute import Event, Outcome, execute
+from cobench.run.guard import check_reports
 from cobench.run.index import inputs_of, render_index
 from cobench.run.kernels import private_folder
 from cobench.run.plan import Report, check_plan
@@ -29,6 +32,8 @@ from cobench.run.warm import Kernels
 from cobench.run.words import phrase
 from cobench.study import Study
 from cobench.workbench import term_release
+
+Redo = Literal["changed", "all", "failed"]
 
 
 @dataclass(frozen=True)
@@ -78,10 +83,12 @@ def run_term(
     language: str | None = None,
     cell_timeout: int | None = 1800,
     kernels: Kernels | None = None,
+    redo: Redo = "changed",
+    populations: Mapping[str, object] | None = None,
 ) -> RunResult:
     """Run ``reports`` and publish them in ``reports/<term>/``.
 
-    Pages are made in ``private/run`` and published only when all are ready and checked: each page whole,
+    Reports that would come out as they are aren't run again (:mod:`cobench.run.cache`). Pages are made in ``private/run`` and published only when all are ready and checked: each page whole,
     then ``run.json``, then the index. Whatever ends the run before that leaves the earlier reports as they
     were. Partial notebooks and tracebacks of failed reports go to ``private/failed/<term>``.
 
@@ -96,6 +103,9 @@ def run_term(
     partial : only some of the term's reports are run; the others are kept from the last run.
     language : of the progress line, by default that of the user's locale.
     kernels : see :func:`cobench.run.execute.execute`.
+    redo : ``changed`` runs what is new, has changed or failed, ``all`` everything, ``failed`` only what failed or was
+        withheld last time; the others are then kept, as with ``partial``.
+    populations : see :func:`cobench.run.guard.check_reports`.
 
     Raises
     ------
@@ -112,26 +122,37 @@ def run_term(
         raise RunError(en="no report to run", zh="没有可运行的报告")
     speak, console = language or ui_language(), console or Console()
     started, clock = _now(), time.monotonic()
+    target = study.root / "reports" / term_id
+    earlier = manifests.read_manifest(target / "run.json")
+    states = {entry["page"]: entry["state"] for entry in (earlier or {}).get("reports", [])}
+    if redo == "failed":
+        reports = [report for report in reports if states.get(report.path) in ("failed", "withheld")]
+        if not reports:
+            console.print(phrase("progress.nothing_failed")[speak], highlight=False)
+            return RunResult((), target / "index.html", target / "run.json", time.monotonic() - clock)
+    partial = partial or redo == "failed"
     raw = manifests.input_hashes(study, term_id)
-    earlier = manifests.read_manifest(study.root / "reports" / term_id / "run.json")
-    kept = _kept(earlier, reports, study.root / "reports" / term_id) if partial else []
+    kept = _kept(earlier, reports, target) if partial else []
     context = _context(study, term_id, reports, kept, raw, started)
+    cache = Cache(study, term_id, context, states, force=redo == "all")
     work_dir = _work_folder(study, term_id)
     try:
-        with ProgressLine(len(reports), console=console, language=speak) as progress:
-            outcomes = execute(
-                reports,
-                jobs=jobs or os.cpu_count() or 1,
-                work_dir=work_dir,
-                study_root=study.root,
-                context=context,
-                on_event=progress,
-                cell_timeout=cell_timeout,
-                kernels=kernels,
-            )
+        outcomes = _make(
+            reports,
+            cache,
+            jobs=jobs or os.cpu_count() or 1,
+            work_dir=work_dir,
+            console=console,
+            language=speak,
+            cell_timeout=cell_timeout,
+            kernels=kernels,
+        )
+        earlier_terms = [each.id for each in study.terms_until(term_id)]
+        outcomes = check_reports(outcomes, term=term_id, also=earlier_terms, populations=populations)
         outcomes = [gate.check_page(outcome, scan, study) for outcome in outcomes]
         earlier_counts = term_release.published(study, term_id)
-        passed = gate.audit_term(outcomes, tables, study.release.min_cell, earlier_counts)
+        beside = cache.tables_of([entry["page"] for entry in kept])
+        passed = gate.audit_term(outcomes, tables, study.release.min_cell, earlier_counts, beside)
         outcomes, downloads = passed.outcomes, (downloads or {}) if passed.downloads else {}
         _keep_for_analysts(outcomes, study, term_id)
         edition = _edition(
@@ -147,14 +168,64 @@ def run_term(
         )
         _check_edition(edition, scan, study)
         term_release.add_edition(study, term_id, passed.tables)
-        publish(study.root / "reports" / term_id, edition, earlier)
+        with storing():
+            publish(target, edition, earlier)
+        _settle(cache, outcomes, edition)
     except KeyboardInterrupt:
         console.print(phrase("progress.interrupted")[speak], highlight=False)
         raise
     finally:
         shutil.rmtree(work_dir, ignore_errors=True)
-    target = study.root / "reports" / term_id
     return RunResult(tuple(outcomes), target / "index.html", target / "run.json", time.monotonic() - clock)
+
+
+def _make(
+    reports: Sequence[Report],
+    cache: Cache,
+    *,
+    jobs: int,
+    work_dir: Path,
+    console: Console,
+    language: str,
+    cell_timeout: int | None,
+    kernels: Kernels | None,
+) -> list[Outcome]:
+    """Outcomes of all ``reports``: executed, rendered again, or as they are."""
+    judged = {report.path: cache.judge(report) for report in reports}
+    anew = {path: each for path, each in judged.items() if each.action != "reuse"}
+    with ProgressLine(len(anew), console=console, language=language, judged=judged) as progress:
+
+        def follow(event: Event) -> None:
+            done = event.outcome
+            if done and done.state == "ok" and anew[done.report.path].action == "run":
+                cache.keep(done)
+            progress(event)
+
+        made = execute(
+            [each.report for each in anew.values()],
+            jobs=jobs,
+            work_dir=work_dir,
+            study_root=cache.study.root,
+            context=cache.context,
+            on_event=follow,
+            cell_timeout=cell_timeout,
+            kernels=kernels,
+            executed={
+                path: cache.notebook(each.report) for path, each in anew.items() if each.action == "render"
+            },
+        )
+    found = {outcome.report.path: outcome for outcome in made}
+    return [cache.finished(each, found.get(path)) for path, each in judged.items()]
+
+
+def _settle(cache: Cache, outcomes: Sequence[Outcome], edition: Edition) -> None:
+    entries = {entry["page"]: entry for entry in edition.manifest["reports"]}
+    cache.settle(
+        outcomes,
+        {page: entry["page_sha256"] for page, entry in entries.items()},
+        edition.manifest["finished"],
+    )
+    cache.forget_others(entries)
 
 
 @dataclass(frozen=True)
@@ -211,7 +282,8 @@ def publish(target: Path, edition: Edition, earlier: Mapping[str, Any] | None) -
     """
     target.mkdir(parents=True, exist_ok=True)
     for name, html in edition.pages.items():
-        manifests.write_atomically(target / name, html)
+        if not _is_there(target / name, html):
+            manifests.write_atomically(target / name, html)
     for name, item in edition.downloads.items():
         if item.source.resolve() != (target / name).resolve():
             manifests.write_atomically(target / name, item.source.read_bytes())
@@ -224,6 +296,10 @@ def publish(target: Path, edition: Edition, earlier: Mapping[str, Any] | None) -
             (target / name).unlink(missing_ok=True)
     for name in set((earlier or {}).get("files", {})) - set(edition.manifest.get("files", {})):
         (target / Path(name).name).unlink(missing_ok=True)
+
+
+def _is_there(path: Path, html: str) -> bool:
+    return path.is_file() and path.read_bytes() == html.encode("utf-8")
 
 
 def _now() -> datetime:

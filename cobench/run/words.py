@@ -31,6 +31,12 @@ def phrase(key: str, **slots: object) -> Text:
     return Text(*(text[language].format(**_in(language, slots)) for language in ("zh", "en")))
 
 
+def has(key: str) -> bool:
+    """Whether there is such a phrase."""
+    section, name = key.split(".", 1)
+    return name in all_words().get(section, {})
+
+
 def words(language: str, section: str) -> dict[str, str]:
     """All phrases of one section in one language, slots unfilled."""
     return {name: text[language] for name, text in all_words()[section].items()}

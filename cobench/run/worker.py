@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import threading
@@ -11,12 +13,19 @@ import time
 import traceback
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from cobench.lock import is_full
+from cobench.reads import VARIABLE as READS
+from cobench.reads import noted
 from cobench.release.ledger import VARIABLE as LEDGER
-from cobench.run.execute import Outcome, Task
+from cobench.run.execute import DISK_FULL, Outcome, Task
 from cobench.run.kernels import KERNEL
 from cobench.run.render import source_cells
 from cobench.run.words import phrase
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 
 def serve(connection: Connection, environment: dict[str, str], log: Path) -> None:
@@ -53,17 +62,25 @@ def _end_with_parent() -> None:
 
 def run_report(task: Task) -> Outcome:
     """Execute the notebook of ``task`` and render its page; a failure is an outcome, not an exception."""
+    import nbformat
+
     from cobench.run.render import PageError, render_report
 
     started = time.monotonic()
-    os.environ[LEDGER] = str(task.ledger)  # the kernel inherits it
+    os.environ[LEDGER], os.environ[READS] = str(task.ledger), str(task.reads)  # the kernel inherits them
     try:
-        notebook = _execute(task)
+        notebook = _execute(task) if task.executed is None else _executed(task)
         page = render_report(notebook, task.report, context=task.context)
         task.page.write_text(page, encoding="utf-8")
+        if task.executed is None:
+            kept = plain_notebook(notebook, task.report.language)
+            task.kept.write_text(nbformat.writes(kept), encoding="utf-8")
     except PageError as error:
+        task.notebook.write_text(nbformat.writes(notebook), encoding="utf-8")
         reason = phrase("reason.page_error", what=error.text)
         return _failed(task, started, reason, error, cell=None)
+    except OSError as error:
+        return _failed(task, started, phrase("reason.run_error"), error, cell=None, full=is_full(error.errno))
     except Exception as error:  # whatever a notebook raises is that report's failure
         return _failed(task, started, *_explain(error, task))
     return Outcome(
@@ -71,9 +88,37 @@ def run_report(task: Task) -> Outcome:
         state="ok",
         seconds=time.monotonic() - started,
         page=task.page,
-        notebook=task.notebook,
+        notebook=task.kept,
         ledger=task.ledger,
+        reads=noted(task.reads),
     )
+
+
+def _executed(task: Task):
+    import nbformat
+
+    return nbformat.read(task.executed, 4)
+
+
+def plain_notebook(notebook: NotebookNode, language: str) -> NotebookNode:
+    """An executed notebook with no output that its page in ``language`` doesn't show; a new one."""
+    others = {"zh", "en", "hide"} - {language}
+    kept = copy.copy(notebook)
+    kept.cells = [_shown(cell, others) for cell in notebook.cells]
+    return kept
+
+
+def _shown(cell: NotebookNode, others: set[str]) -> NotebookNode:
+    if not cell.get("outputs"):
+        return cell
+    shown = copy.copy(cell)
+    hidden = bool(others & set(cell.metadata.get("tags", [])))
+    shown.outputs = [
+        output
+        for output in cell.outputs
+        if not hidden and output.output_type != "error" and output.get("name") != "stderr"
+    ]
+    return shown
 
 
 def _execute(task: Task):
@@ -84,6 +129,7 @@ def _execute(task: Task):
         if "Kernel died before replying to kernel_info" not in str(error):
             raise
         task.ledger.unlink(missing_ok=True)
+        task.reads.unlink(missing_ok=True)
         return _papermill(task)
 
 
@@ -94,9 +140,10 @@ def _papermill(task: Task):
 
     return papermill.execute_notebook(
         task.report.notebook,
-        task.notebook,
+        None,
         parameters=dict(task.report.parameters),
         engine_name=ENGINE,
+        partial=str(task.notebook),
         kernel_name=KERNEL,
         language="python",
         cwd=task.study_root,
@@ -136,14 +183,18 @@ def _failed_cell(task: Task) -> int | None:
     return begun[-1] if begun else None
 
 
-def _failed(task: Task, started: float, reason, error: Exception, cell: int | None) -> Outcome:
+def _failed(
+    task: Task, started: float, reason, error: Exception, cell: int | None, *, full: bool = False
+) -> Outcome:
+    told = re.match(r"\[Errno (\d+)\]", str(getattr(error, "evalue", "")))
+    full = full or getattr(error, "ename", "") == "StorageError" or bool(told and is_full(int(told[1])))
     return Outcome(
         report=task.report,
         state="failed",
         seconds=time.monotonic() - started,
         notebook=task.notebook if task.notebook.exists() else None,
         reason=reason,
-        ename=getattr(error, "ename", type(error).__name__),
+        ename=DISK_FULL if full else getattr(error, "ename", type(error).__name__),
         cell=cell,
         detail="".join(traceback.format_exception(error)),
     )

@@ -5,6 +5,7 @@ from cobench.show.figure import Figure
 from cobench.show.figures_coverage import coverage_dots, coverage_map
 from cobench.show.figures_distributions import overlap_plot, scale_distribution
 from cobench.show.figures_effects import effects_over, forest_plot, love_plot
+from cobench.show.figures_flow import flow_chart
 from cobench.show.fonts import use_theme
 from cobench.show.guard import guard_display
 from cobench.show.labels import Labels, study_labels
@@ -31,6 +32,7 @@ __all__ = [
     "effects_over",
     "evidence_badge",
     "finding",
+    "flow_chart",
     "folded",
     "forest_plot",
     "guard_display",

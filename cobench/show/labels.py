@@ -69,6 +69,9 @@ class Labels:
             return ""
         if self.has("subgroup", name):
             return self.text("subgroup", name, language)
+        cohort = re.fullmatch(r"(?:first|start)=([^;]*)(?:;before=([01]+))?", name)
+        if cohort:
+            return self._cohort(cohort[1], cohort[2] or "", language)
         column, _, value = name.partition("=")
         kind, _, key = column.rpartition(":")
         if kind == "category" and value in ("", "1", "True", "true"):
@@ -77,6 +80,14 @@ class Labels:
             other = {"zh": "非{}", "en": "not {}"}[language]
             return other.format(self.text("category", key, language))
         return self.text(column, value, language) if value else name
+
+    def _cohort(self, term: str, before: str, language: str) -> str:
+        """Students whose exposure began in a term, and what they had in the terms before (``01``: none, then some)."""
+        named = self.text("term", term, language)
+        if not before:
+            return say("subgroup.first", language, term=named)
+        had = [say("subgroup.had" if each == "1" else "subgroup.had_not", language) for each in before]
+        return say("subgroup.start", language, term=named, before=say("page.choice_join", language).join(had))
 
     def population(self, population: object, language: str) -> str:
         """Label of a population such as ``all`` (empty) or ``all:on_support, matched``: who is left."""

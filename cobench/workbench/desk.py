@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from pathlib import Path
 
 import pandas as pd
 
-from cobench import store
+from cobench import reads, store
 from cobench.declared import Text
 from cobench.effects.estimates import COLUMNS as ESTIMATE_COLUMNS
 from cobench.effects.reasons import reason_in
 from cobench.errors import StageMissingError
-from cobench.monitor.standards import bundled_standards
+from cobench.monitor.standards import known_standards
+from cobench.own_rows import read_own
 from cobench.release import Counted, Released, ledger, release_estimates
 from cobench.release.structure import Key
 from cobench.show import Displayed, Labels, guard_display, say, study_labels, use_theme
@@ -40,7 +41,9 @@ def open_study(path: str | Path = ".", term: str = NEWEST, language: str = "zh")
     StageMissingError
         During a run, when the term stage isn't there.
     """
-    study = load_study(find_study(path))
+    root = find_study(path)
+    reads.watch(root)
+    study = load_study(root)
     opened = study.newest_term() if term == NEWEST else study.term(term)
     guard_display()
     use_theme(language)
@@ -79,6 +82,7 @@ class Desk:
     term: Term
     language: str
     _frames: dict[str, pd.DataFrame] = field(default_factory=dict, repr=False)
+    _tables: dict[Hashable, Released] = field(default_factory=dict, repr=False)
 
     @cached_property
     def planned(self) -> frozenset[Key]:
@@ -107,15 +111,34 @@ class Desk:
             self._frames[name] = store.read_stage(self.study, self.term.id, name)
         return self._frames[name]
 
+    def own(self, name: str, school: str) -> pd.DataFrame:
+        """Rows of one school in a derived frame; not released. The reading is noted as the school's own."""
+        key = f"{name}@{school}"
+        if key not in self._frames:
+            self._frames[key] = read_own(self.study, self.term.id, name, school)
+        return self._frames[key]
+
     def stored(self, name: str) -> pd.DataFrame:
         """A stored table of the term; not released."""
         if name not in self._frames:
             self._frames[name] = store.read_table(self.study, name, [self.term.id])
         return self._frames[name]
 
+    def once(self, key: Hashable, release: Callable[[], Released]) -> Released:
+        """A released table that several parts of a page ask for; released anew only where tables are collected."""
+        if ledger.is_collecting():
+            return release()
+        if key not in self._tables:
+            self._tables[key] = release()
+        return self._tables[key]
+
     def say(self, key: str, **slots: object) -> str:
         """A fixed phrase in the desk's language."""
         return say(key, self.language, **slots)
+
+    def reason(self, text: str) -> str:
+        """Why something can't be estimated, in the desk's language."""
+        return reason_in(text, self.language)
 
     def has(self, name: str) -> bool:
         """Whether the term stage holds a frame ``name`` (a study of one table has no visit logs)."""
@@ -204,7 +227,7 @@ class Desk:
         populations = {e.population.en: e.population for e in self.study.effects if e.population}
         return study_labels(
             self.study,
-            standard={each.id: each.label for each in bundled_standards()},
+            standard={each.id: each.label for each in known_standards(self.study.standards)},
             school=named,
             population=populations,
             subgroup={

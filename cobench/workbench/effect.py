@@ -9,7 +9,6 @@ import pandas as pd
 from cobench.declared import Text
 from cobench.designs import design_of
 from cobench.errors import ParameterError
-from cobench.panel import covariate_columns
 from cobench.release import Released, release_aggregate, release_histogram, release_table
 from cobench.show import (
     Displayed,
@@ -25,7 +24,7 @@ from cobench.show import (
 )
 from cobench.show.carried import carried_estimates
 from cobench.study import Effect
-from cobench.workbench import quality, summary
+from cobench.workbench import summary
 from cobench.workbench.checklist import checklist
 from cobench.workbench.desk import Desk, together
 
@@ -232,66 +231,6 @@ def specification(desk: Desk, treatment: str) -> Displayed:
         )
     )
     return bullets(rows) + dates
-
-
-def flow(desk: Desk, treatment: str) -> Displayed:
-    """From the roster to the analysis of the first declared effect, with who was left out and why."""
-    frame = of_main_effect(desk, treatment, "flow")
-    if not len(frame):
-        return paragraph(desk.say("page.no_flow"))
-    parts = [
-        without_small_steps(own, f"text_{desk.language}", desk.min_cell)
-        for _, own in frame.groupby("contrast", sort=False)
-    ]
-    released = release_table(
-        pd.concat(parts, ignore_index=True), counts="n", values=["dropped"], min_cell=desk.min_cell
-    )
-    return table(
-        released,
-        language=desk.language,
-        labels=covariate_labels(desk, treatment),
-        caption=desk.say("page.flow", outcome=main_outcome(desk, treatment)),
-        formats={"dropped": "count"},
-    )
-
-
-def missing(desk: Desk, treatment: str) -> Displayed:
-    """Exposure, outcome and baseline of the first declared effect: students with a value, and why not the others."""
-    main = main_effect(desk, treatment)
-    lagged = [
-        name for name in covariate_columns(desk.study, main) if name.endswith(("@baseline", ":history"))
-    ]
-    columns = list(dict.fromkeys([treatment, main.outcome, *lagged]))
-    return quality.missing_table(
-        desk, columns, desk.say("page.missing_effect", outcome=main_outcome(desk, treatment))
-    )
-
-
-def without_small_steps(flow: pd.DataFrame, text: str, min_cell: int) -> pd.DataFrame:
-    """Sample flow in which no step leaves out fewer than ``min_cell`` students: small steps join the next.
-
-    Hiding the small number alone would do nothing, as it is the difference of the two beside it.
-
-    Returns
-    -------
-    DataFrame
-        ``contrast, step, n, dropped``.
-    """
-    rows: list[dict] = []
-    for row in flow.to_dict("records"):
-        step = {
-            "contrast": row["contrast"],
-            "step": row[text],
-            "n": float(row["n"]),
-            "dropped": float(row["dropped"]),
-        }
-        small = rows and 0 < rows[-1]["dropped"] < min_cell
-        ends_small = rows and 0 < step["dropped"] < min_cell and row["n"] == flow["n"].iloc[-1]
-        if small or (ends_small and rows[-1]["dropped"] > 0):
-            step["step"] = f"{rows[-1]['step']}; {step['step']}"
-            step["dropped"] += rows.pop()["dropped"]
-        rows.append(step)
-    return pd.DataFrame(rows)
 
 
 def downloads(desk: Desk, treatment: str) -> Displayed:

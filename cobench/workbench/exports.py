@@ -9,7 +9,7 @@ from cobench.release import Released, ledger, write_workbook
 from cobench.release.stacking import stacked
 from cobench.show import say
 from cobench.show.wording import has
-from cobench.workbench import effect, implementation, quality, term_release
+from cobench.workbench import absence, implementation, quality, ranked, term_release
 from cobench.workbench import school as school_page
 from cobench.workbench.desk import Desk
 from cobench.workbench.effect import released_balance
@@ -31,8 +31,10 @@ def _all_tables(desk: Desk) -> None:
     """Release every table that notebooks of cobench show and every download."""
     released_tables(desk)
     for treatment in dict.fromkeys(each.treatment for each in desk.study.effects_in(desk.term.id)):
-        effect.flow(desk, treatment)
-        effect.missing(desk, treatment)
+        absence.released_flow(desk, treatment)
+        absence.missing(desk, treatment)
+        absence.attrition(desk, treatment)
+        ranked.by_prediction(desk, treatment)
     if desk.has("reach"):
         implementation.lede(desk)
         implementation.modes_released(desk)
@@ -64,7 +66,7 @@ def released_tables(desk: Desk) -> dict[str, Released]:
         tables["curves"] = desk.curves()
     if desk.has("standards"):
         tables["standards"] = implementation.standards_released(desk)
-        tables["reach"] = implementation.reach_released(desk, desk.derived("reach"), "school")
+        tables["reach"] = implementation.reach_of_schools(desk)
         tables["lectures"] = implementation.lectures_by_school(desk)
     if desk.has("reliability"):
         tables["scales"] = quality.scales_released(desk)

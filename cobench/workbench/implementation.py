@@ -65,10 +65,13 @@ def standards_released(desk: Desk, school: str | None = None) -> Released:
 
     Counts of classes and activities are about things; counts of students pass the threshold.
     """
-    judged = desk.derived("standards").astype({"n_units": "float64", "n_met": "float64"})
+    return desk.once(("standards", school), lambda: _standards_released(desk, school))
+
+
+def _standards_released(desk: Desk, school: str | None) -> Released:
+    judged = desk.derived("standards") if school is None else desk.own("standards", school)
+    judged = judged.astype({"n_units": "float64", "n_met": "float64"})
     judged = judged.assign(share=judged["n_met"] / judged["n_units"])
-    if school is not None:
-        judged = judged[judged["school"] == school]
     about_children = judged["unit"] == "student"
     things = release_aggregate(
         judged.loc[~about_children, STANDARD_COLUMNS].reset_index(drop=True), about="events"
@@ -141,10 +144,15 @@ def reach_released(desk: Desk, frame: pd.DataFrame, *keys: str) -> Released:
     )
 
 
+def reach_of_schools(desk: Desk) -> Released:
+    """Students reached of each school."""
+    return desk.once("reach of schools", lambda: reach_released(desk, desk.derived("reach"), "school"))
+
+
 def reach_by_school(desk: Desk) -> Displayed:
     """Coverage of each school: face to face apart from any mode, and families never reached."""
     return table(
-        reach_released(desk, desk.derived("reach"), "school"),
+        reach_of_schools(desk),
         language=desk.language,
         labels=desk.labels,
         caption=desk.say("page.reach"),
@@ -225,9 +233,7 @@ def lectures(desk: Desk, school: str | None = None) -> Displayed:
 
 def lectures_by_topic(desk: Desk, school: str | None = None) -> Released:
     """Attendance by topic, of the district or of one school."""
-    frame = desk.derived("lectures")
-    if school is not None:
-        frame = frame[frame["school"] == school]
+    frame = desk.derived("lectures") if school is None else desk.own("lectures", school)
     by_topic = frame.groupby("topic", sort=True)[["n_invited", "n_present"]].sum()
     by_topic = by_topic.assign(n_lectures=frame.groupby("topic").size()).reset_index()
     return _lectures_released(desk, by_topic, ("topic",), {} if school is None else {"school": school})
@@ -299,8 +305,7 @@ def lectures_by_school(desk: Desk) -> Released:
 
 def reach_by_class(desk: Desk, school: str) -> pd.DataFrame:
     """Reach of each class of a school, with the class's name; not released."""
-    frame = desk.derived("reach_by_class")
-    own = frame[frame["school"] == school]
+    own = desk.own("reach_by_class", school)
     return own.assign(class_name=[class_name(each, desk) for each in own["class_id"]])
 
 

@@ -174,16 +174,16 @@ def exposures(desk: Desk) -> Displayed:
 
 
 def missing_table(
-    desk: Desk, columns: list[str], caption: str, *, rows: pd.Series | None = None, note: str | None = None
+    desk: Desk, columns: list[str], caption: str, *, school: str | None = None, note: str | None = None
 ) -> Displayed:
     """Students by column and reason for which a value is missing, with the number of students they are out of.
 
     Parameters
     ----------
     columns : panel columns; those that the panel doesn't have are left out.
-    rows : mask of the panel's rows that the table is about; by default all.
+    school : the school whose students the table is about; by default all.
     """
-    released = missing_released(desk, columns, rows)
+    released = missing_released(desk, columns, school)
     return table(
         released,
         language=desk.language,
@@ -195,15 +195,13 @@ def missing_table(
     )
 
 
-def missing_released(desk: Desk, columns: list[str], rows: pd.Series | None = None) -> Released:
+def missing_released(desk: Desk, columns: list[str], school: str | None = None) -> Released:
     """``outcome, missing, n, n_students, share`` for :func:`missing_table`; all reasons of a column make its total."""
-    panel = desk.derived("panel")
-    panel = panel if rows is None else panel[rows]
+    panel, reasons = (
+        desk.derived(name) if school is None else desk.own(name, school) for name in ("panel", "missing")
+    )
     names = [name for name in columns if name in panel]
-    reasons = desk.derived("missing")
     reasons = reasons[reasons["column"].isin(names)]
-    if rows is not None:
-        reasons = reasons[reasons["student"].isin(panel["student"])]
     counted = reasons.groupby(["column", "reason"]).size()
     listed = []
     for name in names:
@@ -218,7 +216,7 @@ def missing_released(desk: Desk, columns: list[str], rows: pd.Series | None = No
         values=[],
         shares={"share": ("n", "n_students")},
         margins=[("outcome",)],
-        counted=desk.counted("missing", ["outcome", "missing"]) if rows is None else None,
+        counted=desk.counted("missing", ["outcome", "missing"]) if school is None else None,
         min_cell=desk.min_cell,
     )
 

@@ -20,7 +20,7 @@ def title(desk: Desk, school: str) -> str:
 
 def lede(desk: Desk, school: str) -> Displayed:
     """The school's term in a few sentences."""
-    own = _own_row(implementation.reach_released(desk, desk.derived("reach"), "school").frame, school)
+    own = _own_row(implementation.reach_of_schools(desk).frame, school)
     judged = implementation.standards_released(desk, school).frame
     settled = judged[judged["verdict"].isin(["met", "not_met"])]
     if own is None:
@@ -41,7 +41,7 @@ def lede(desk: Desk, school: str) -> Displayed:
 
 def against_district(desk: Desk, school: str) -> Displayed:
     """The school's coverage and attendance beside the middle half of the district's schools."""
-    reach = implementation.reach_released(desk, desk.derived("reach"), "school").frame
+    reach = implementation.reach_of_schools(desk).frame
     lectures = implementation.lectures_by_school(desk).frame
     rows = []
     for measure, frame, column, base in (
@@ -124,9 +124,8 @@ def lectures(desk: Desk, school: str) -> Displayed:
 
 def missing(desk: Desk, school: str) -> Displayed:
     """The school's students: exposures and outcomes known, and why not for the others."""
-    own = desk.derived("panel")["school"] == school
     columns = [*desk.study.treatments, *desk.study.outcomes]
-    return quality.missing_table(desk, columns, desk.say("page.missing_school"), rows=own)
+    return quality.missing_table(desk, columns, desk.say("page.missing_school"), school=school)
 
 
 def value_added(desk: Desk) -> Displayed:
@@ -153,7 +152,7 @@ def next_steps(desk: Desk, school: str) -> Displayed:
         for _, row in judged.iterrows()
         if row["verdict"] == "no_data"
     ]
-    own = _own_row(implementation.reach_released(desk, desk.derived("reach"), "school").frame, school)
+    own = _own_row(implementation.reach_of_schools(desk).frame, school)
     if (
         own is not None
         and pd.notna(own["n_never"])

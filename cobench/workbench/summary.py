@@ -145,7 +145,7 @@ def school_overview(desk: Desk) -> pd.DataFrame | None:
     """Released headline figures of each school for the index; None for a study without schools."""
     if not desk.has("reach"):
         return None
-    reach = implementation.reach_released(desk, desk.derived("reach"), "school").frame
+    reach = implementation.reach_of_schools(desk).frame
     lectures = implementation.lectures_by_school(desk).frame
     judged = implementation.standards_released(desk).frame
     settled = judged[judged["verdict"].isin(["met", "not_met"])]

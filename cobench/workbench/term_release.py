@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import cobench
-from cobench import store
+from cobench import reads, store
 from cobench.release import ledger
 from cobench.release.structure import Key, Registered
 from cobench.study import Study
@@ -17,6 +17,7 @@ from cobench.study import Study
 
 def read(study: Study, term_id: str) -> frozenset[Key]:
     """Counts that were decided to be hidden; none before the decision."""
+    reads.note("release", term_id)
     return ledger.plan_keys(_stored(study, term_id).get("hidden", ()))
 
 
@@ -65,7 +66,8 @@ def _editions(study: Study, term_id: str) -> Path:
 
 def _stored(study: Study, term_id: str) -> dict:
     path = _plan(study, term_id)
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    with reads.quiet():
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def _key(study: Study, term_id: str) -> str:

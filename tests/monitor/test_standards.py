@@ -9,10 +9,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from cobench.declared import Text
 from cobench.errors import StudyFileError
 from cobench.monitor import standards
-from cobench.monitor.standards import COLUMNS, VERDICTS, Counts, Standard, chosen_standards, conflicts, judge
-from cobench.study import Standards, Study, Text, study_from
+from cobench.monitor.standards import COLUMNS, VERDICTS, chosen_standards, conflicts, judge
+from cobench.monitor.units import of_frames
+from cobench.standard import Rows, Standard, Standards
+from cobench.study import Study, study_from
 from cobench.tables import TABLES, conform
 
 STUDY_FILE = """
@@ -93,7 +96,8 @@ def _judge(term: str, *, study: Study | None = None, **given) -> pd.DataFrame:
     )
     given = {"enrolments": _enrolments(), "schools": schools} | given
     frames = {name: conform(name, given.get(name, pd.DataFrame())) for name in TABLES}
-    return judge(study, study.term(term), frames).set_index(["standard", "school"])
+    with of_frames(study, study.term(term), frames) as connection:
+        return judge(connection, study, study.term(term)).set_index(["standard", "school"])
 
 
 def _verdicts(judged: pd.DataFrame, standard: str) -> dict[str, str]:
@@ -258,15 +262,14 @@ def _lectures(standard_id: str, period: str, threshold: int) -> Standard:
         unit="school",
         period=period,
         threshold=threshold,
-        counts=Counts(table="events", kind="lecture"),
+        counts=Rows(table="events", kinds=("lecture",)),
     )
 
 
 @pytest.fixture
-def two_a_year_and_one_a_term(monkeypatch) -> Study:
+def two_a_year_and_one_a_term() -> Study:
     mine = (_lectures("YEAR", "school_year", 2), _lectures("TERM", "term", 1))
-    monkeypatch.setattr(standards, "bundled_standards", lambda: mine)
-    return replace(_study(), standards=Standards(profiles=("mine",)))
+    return replace(_study(), standards=Standards(own=mine))
 
 
 def test_two_lectures_in_one_term_satisfy_two_a_year_and_fail_one_a_term(two_a_year_and_one_a_term):
@@ -288,7 +291,7 @@ def test_two_lectures_in_one_term_satisfy_two_a_year_and_fail_one_a_term(two_a_y
     assert _counts(spring, "TERM", "A") == (0, 1, 0)
 
 
-def test_a_required_share_below_one_forgives_some_units(monkeypatch):
+def test_a_required_share_below_one_forgives_some_units():
     half = Standard(
         id="HALF",
         profile="mine",
@@ -297,11 +300,10 @@ def test_a_required_share_below_one_forgives_some_units(monkeypatch):
         unit="student",
         period="term",
         threshold=1,
-        counts=Counts(table="contacts"),
+        counts=Rows(table="contacts"),
         required_share=0.5,
     )
-    monkeypatch.setattr(standards, "bundled_standards", lambda: (half,))
-    study = replace(_study(), standards=Standards(also=("HALF",)))
+    study = replace(_study(), standards=Standards(own=(half,)))
     visits = _visits(
         ("A-1-1", "spring", "phone", None),
         ("A-2-1", "spring", "phone", None),
@@ -331,26 +333,26 @@ def test_a_school_without_children_this_term_has_no_data():
 
 
 def test_no_chosen_standard_gives_an_empty_frame():
-    study = replace(_study(), standards=Standards())
-    frames = {name: conform(name, pd.DataFrame()) for name in TABLES}
-    assert judge(study, study.term("spring"), frames).columns.tolist() == COLUMNS
+    judged = _judge("spring", study=replace(_study(), standards=Standards()))
+    assert len(judged) == 0
 
 
 def test_profiles_and_single_standards_add_up_and_leave_out_wins():
     def ids(**chosen) -> list[str]:
         return [each.id for each in chosen_standards(Standards(**chosen))]
 
-    assert ids(profiles=("district_plan",)) == ["D01", "D02"]
-    assert ids(profiles=("district_plan",), also=("C04",)) == ["D01", "D02", "C04"]
-    assert ids(profiles=("district_plan",), also=("D01", "C04"), leave_out=("D01",)) == ["D02", "C04"]
+    district = [f"D{n:02}" for n in range(1, 18)]
+    assert ids(profiles=("district_plan",)) == district
+    assert ids(profiles=("district_plan",), also=("C04",)) == [*district, "C04"]
+    assert ids(profiles=("district_plan",), also=("D01", "C04"), leave_out=("D01",)) == [*district[1:], "C04"]
 
 
 @pytest.mark.parametrize(
     ("chosen", "path", "hint"),
     [
         ({"profiles": ("district_pln",)}, "standards.profiles", "district_plan"),
-        ({"also": ("D1",)}, "standards.also", "D01"),
-        ({"leave_out": ("C4",)}, "standards.also/leave_out", "C04"),
+        ({"also": ("D17x",)}, "standards.also", "D17"),
+        ({"leave_out": ("C004",)}, "standards.also/leave_out", "C04"),
     ],
 )
 def test_an_unknown_standard_is_named_with_the_nearest_in_both_languages(chosen, path, hint):
@@ -385,5 +387,6 @@ def test_the_shipped_standards_have_labels_in_both_languages_and_point_to_each_o
     for each in shipped.values():
         assert each.label.zh and each.label.en and each.label.zh != each.label.en
         assert set(each.implies) <= set(shipped)
-        assert each.threshold >= 1
+        assert each.judged or each.op == ">="
+        assert (each.counts is None) == (each.kind == "reported")
         assert 0 < each.required_share <= 1

@@ -2,15 +2,18 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
+import cobench
 from cobench.run.kernels import kernel_environment
 from cobench.run.warm import can_fork, fork_server
 
@@ -69,7 +72,7 @@ def test_a_process_with_two_threads_another_launcher_or_environment_is_refused()
     assert environment == "'other values of MPLBACKEND'"
 
 
-def test_the_server_forks_while_it_has_one_thread_and_without_cobench(tmp_path):
+def test_the_server_forks_while_it_has_one_thread(tmp_path):
     environment = kernel_environment(tmp_path)
     with fork_server(tmp_path, environment) as found:
         [address] = found.values()
@@ -81,6 +84,24 @@ def test_the_server_forks_while_it_has_one_thread_and_without_cobench(tmp_path):
         connection.close()
         assert _gone(told["pid"])
     assert _gone(server.pid)
+
+
+def test_a_server_whose_cobench_is_no_longer_what_lies_there_refuses(tmp_path):
+    code = tmp_path / "cobench"
+    shutil.copytree(Path(cobench.__file__).parent, code, ignore=shutil.ignore_patterns("__pycache__"))
+    environment = kernel_environment(tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)  # modules are looked for there first
+        with fork_server(tmp_path, environment) as found:
+            [address] = found.values()
+            request = {"argv": SLEEPER, "cwd": str(tmp_path), "env": os.environ | environment}
+            first, told = _ask(address, **request)
+            assert set(told) == {"pid"}
+            (code / "show" / "wording.toml").write_text("# changed")
+            second, told = _ask(address, **request)
+            assert told == {"refused": "cobench changed"}
+            first.close()
+            second.close()
 
 
 def test_closing_the_connection_kills_the_kernel_and_a_killed_kernel_is_told(tmp_path):

@@ -28,6 +28,8 @@ def test_subgroups_and_populations_have_names(labels):
     assert labels.subgroup("category:left_behind", "zh") == "留守"
     assert labels.subgroup("category:left_behind=0", "en") == "not left behind"
     assert labels.subgroup("", "zh") == ""
+    assert labels.subgroup("first=2025-1", "en") == "first exposed in 2025-1"
+    assert labels.subgroup("start=2025-1;before=01", "zh") == "2025-1开始接受的学生（此前各学期：无、有）"
     assert labels.population("all", "zh") == ""
     assert labels.population("all:on_support", "zh") == "有可比对象的学生"
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cobench.effects.estimates import VOCABULARY
 from cobench.errors import CobenchError
 from cobench.show import number, phrases, say
 from cobench.show.wording import LANGUAGES, MINUS, p_text, slots, wording
@@ -55,3 +56,10 @@ def test_numbers_read_back_and_never_show_a_negative_zero(value, digits):
 
 def test_small_p_values_are_bounded():
     assert (p_text(0.0004), p_text(0.0421)) == ("< 0.001", "0.042")
+
+
+@pytest.mark.parametrize("column", ["method", "estimand", "role", "status", "evidence"])
+def test_every_word_of_the_frame_of_estimates_can_be_said_in_both_languages(column):
+    for word in VOCABULARY[column]:
+        said = {language: say(f"{column}.{word}", language) for language in ("zh", "en")}
+        assert all(said.values()) and word not in (said["zh"], ""), word

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from cobench.workbench.effect import without_small_steps
+from cobench.workbench.absence import without_small_steps
 
 
 def _flow(*dropped: int) -> pd.DataFrame:
