@@ -28,7 +28,8 @@ from cobench.errors import CobenchError, StudyFileError
 from cobench.ingest.codebook import instrument_ranges
 from cobench.measures.scales import RELIABILITY, SCORES, reliability, score_scale
 from cobench.missing import missing_reasons, without_set_aside
-from cobench.monitor import coverage, standards, units
+from cobench.monitor import coverage, gaming, next_families, standards, units
+from cobench.monitor.periods import school_days
 from cobench.over_terms import DOSE, TERMS, curve_frame, dose_curve, terms_curve
 from cobench.panel import (
     Panel,
@@ -41,7 +42,7 @@ from cobench.time_order import check_time_order
 Progress = Callable[[str, int, int], None]
 CANONICAL = (
     "schools", "students", "enrolments", "memberships", "contacts", "logs", "events", "attendance", "responses",
-    "outcomes", "set_aside",
+    "outcomes", "set_aside", "records",
 )  # fmt: skip
 CHECKS = ["effect", "contrast", "check", "status", "text_zh", "text_en"]
 
@@ -204,6 +205,10 @@ def monitor_frames(study: Study, term: Term, frames: dict[str, pd.DataFrame]) ->
         judged = standards.judge(connection, study, term)
     return {
         "standards": judged,
+        "unusual": gaming.unusual_records(frames["contacts"], term, school_days(term)),
+        "follow_ups": next_families.follow_ups(term, frames["contacts"]),
+        "key_papers": coverage.key_papers(study, term, frames),
+        "opinions": coverage.opinions(term, frames["records"]),
         "reach": coverage.reach(term, frames),
         "reach_by_class": coverage.reach(term, frames, by=("school", "class_id")),
         "weeks": coverage.coverage_by_week(term, frames),

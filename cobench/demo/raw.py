@@ -11,7 +11,7 @@ import pandas as pd
 from cobench.demo.calendar import TERMS
 from cobench.demo.codebook import INSTRUMENTS, codebook_text
 from cobench.demo.raw_district import district_files
-from cobench.demo.raw_ledger import district_ledgers, school_ledgers
+from cobench.demo.raw_ledger import district_ledgers, school_ledger
 from cobench.demo.raw_log import log_file
 from cobench.demo.raw_school import folder, school_files
 from cobench.demo.sheets import ACCEPTED, NON_DATA, QUARANTINED, RECOVERED, UNLINKED, RawFile, write_file
@@ -29,7 +29,7 @@ def raw_files(world: World, term: int) -> Iterator[RawFile]:
     for school in range(len(world.records[term].district.schools)):
         yield from school_files(world, term, school)
         yield log_file(world, term, school)
-        yield from school_ledgers(world, term, school, folder(world.records[term].district, school))
+        yield school_ledger(world, term, school, folder(world.records[term].district, school))
 
 
 def delivery(world: World) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -29,22 +29,19 @@ _PUPIL_COLUMNS = {
 _ENCODING = "gb18030"
 
 
-def school_ledgers(world: World, term: int, school: int, place: str) -> Iterator[RawFile]:
-    """A school's ledger, its classes' register and its pupils' register; empty ones are not sent."""
-    record, when = world.records[term], TERMS[term].id
-    yield RawFile(f"{when}/{place}/家校协同台账.xlsx", when, (_ledger(record, term, school),))
-    for name, made in (
-        ("班级台账", _class_register(record, term, school)),
-        ("学生台账", _pupils(record, term, school)),
-    ):
-        if len(made.body):
-            yield RawFile(f"{when}/{place}/{name}.csv", when, (made,), _ENCODING)
+def school_ledger(world: World, term: int, school: int, place: str) -> RawFile:
+    """The ledger that a school keeps."""
+    when = TERMS[term].id
+    made = _ledger(world.records[term], term, school)
+    return RawFile(f"{when}/{place}/家校协同台账.xlsx", when, (made,))
 
 
 def district_ledgers(world: World, term: int) -> Iterator[RawFile]:
     """What the district collects in one file each."""
     record, when = world.records[term], TERMS[term].id
     made = {
+        "班级台账汇总": _class_register(record, term),
+        "学生台账汇总": _pupils(record, term),
         "一生一案汇总": _plans(record, term),
         "护学岗签到": _guards(record),
         "亲子共读打卡": _reading(record, term),
@@ -82,34 +79,23 @@ def _ledger(record: TermRecord, term: int, school: int) -> Sheet:
     return sheet("台账", body, title=title)
 
 
-def _class_register(record: TermRecord, term: int, school: int) -> Sheet:
-    district, rows = record.district, record.events
-    own = rows[(rows["school_index"] == school) & (rows["register"] == "class")]
-    body = pd.DataFrame(
-        {
-            "日期": days(own["date"]),
-            "类别": words_of(own["kind"], words.CLASS_EVENTS),
-            "班级": _classes(district, term, own["class_index"], habits.log_habit(school)),
-        }
-    )
-    return sheet("", body)
-
-
-def _pupils(record: TermRecord, term: int, school: int) -> Sheet:
-    district, rows = record.district, record.ledgers.pupils
-    person = rows["person"].to_numpy()
-    inside = district.school_of(term)[person] == school
-    own, person = rows[inside], person[inside]
-    order = np.argsort(district.class_of[term][person], kind="stable")
-    own, person = own.iloc[order], person[order]
+def _class_register(record: TermRecord, term: int) -> Sheet:
+    own = record.events[record.events["register"] == "class"]
     columns = {
-        "姓名": habits.with_dot(district.names[person], 0),
-        "班级": _classes(district, term, district.class_of[term][person], habits.roster_habit(school)),
+        "学校": _schools(record.district, own["school_index"]),
+        "班级": _classes(record.district, term, own["class_index"], 1),
+        "日期": days(own["date"]),
+        "类别": words_of(own["kind"], words.CLASS_EVENTS),
     }
+    return sheet("", pd.DataFrame(columns))
+
+
+def _pupils(record: TermRecord, term: int) -> Sheet:
+    rows = record.ledgers.pupils
+    columns = _children(record, term, rows["person"].to_numpy())
     for name in rows.columns.drop("person"):
         base, _, month = name.partition(".month_")
-        if own[name].notna().any():
-            columns[month + _PUPIL_COLUMNS[base]] = words_of(own[name], _MARKS)
+        columns[f"{month}{_PUPIL_COLUMNS[base]}"] = words_of(rows[name], _MARKS)
     return sheet("", pd.DataFrame(columns))
 
 
@@ -246,7 +232,7 @@ def _unit_events(record: TermRecord) -> Sheet:
         "编号": rows["unit"],
         "学校": _schools(record.district, rows["school_index"]),
         "日期": days(rows["date"]),
-        "活动": words_of(rows["kind"], words.UNIT_EVENTS),
+        "活动类型": words_of(rows["kind"], words.UNIT_EVENTS),
         "主题": texts(rows["topic"]),
         "学科": words_of(rows["subject"], words.EVENT_SUBJECTS),
         "参加人数": numbers(rows["n_present"]),

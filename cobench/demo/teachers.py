@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from cobench.demo.calendar import stream
@@ -14,10 +16,15 @@ SUBJECTS = ("chinese", "math", "english", "science")
 
 def of_classes(seed: int, district: District) -> np.ndarray:
     """Names of each class's teachers, shape (K, 4): the class teacher and three others."""
-    n = len(district.classes)
+    return _staff(seed, len(district.classes))
+
+
+@cache
+def _staff(seed: int, n: int) -> np.ndarray:
     return invent_names(stream(seed, "teachers"), np.arange(4 * n)).reshape(n, 4)
 
 
+@cache
 def leaders(seed: int, school: int) -> np.ndarray:
     """Names of a school's two leaders."""
     return invent_names(stream(seed, "leaders", school), np.arange(2))

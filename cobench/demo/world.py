@@ -140,9 +140,8 @@ def _live_through(seed: int, district: District) -> tuple[TermRecord, ...]:
         record, latent = _live_term(seed, district, term, observed, history, latent, since)
         records.append(record)
         observed = _observe(record, term)
-        told = exposure.canonical_contacts(district, term, record.contacts, record.silent)
-        position = pd.Index(district.people["student"]).get_indexer(told["student"])
-        history = history + np.bincount(position, minlength=n)
+        told = record.contacts.loc[~record.contacts["class_index"].isin(record.silent), "person"]
+        history = history + np.bincount(told, minlength=n)
         district, since = _next_labels(seed, district, term, record)
     return tuple(records)
 

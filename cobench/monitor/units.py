@@ -163,6 +163,11 @@ def list_units(connection: duckdb.DuckDBPyConnection, term: Term) -> None:
         "school in (select school from roster) as taught from schools where term = ? group by school",
         [term.id],
     )
+    # Most records are about children; what the rest and the question who sent what need is small.
+    connection.execute("create or replace table facts as select * from records where student is null")
+    connection.execute(
+        "create or replace table sent as select distinct school, unit, kind, term from records"
+    )
     connection.execute(
         "create or replace table key_list as select distinct student from memberships where term = ? "
         "and coalesce(valid_from, ?) <= ? and coalesce(valid_to, ?) >= ?",

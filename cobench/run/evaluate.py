@@ -42,6 +42,7 @@ def evaluate_term(
     language: str = "en",
     kernels: Kernels | None = None,
     redo: Redo = "changed",
+    scheduler: str | None = None,
 ) -> RunResult:
     """Evaluate ``term_id`` of ``study`` and publish its reports in ``reports/<term>/``.
 
@@ -52,7 +53,7 @@ def evaluate_term(
     languages : of the pages, by default those of the study.
     language : of progress and messages.
     kernels : see :func:`cobench.run.execute.execute`.
-    redo : see :func:`cobench.run.term_run.run_term`.
+    redo, scheduler : see :func:`cobench.run.term_run.run_term`.
     """
     study.term(term_id)
     wanted = tuple(languages or study.languages)
@@ -60,7 +61,9 @@ def evaluate_term(
     check_plan(plan(study, term_id, wanted, {ANY_SCHOOL: Text(ANY_SCHOOL, ANY_SCHOOL)}))
     # Held until the reports are published: a second run would mix its pages with these.
     with writing(study.root):
-        return _evaluate(study, term_id, wanted, only, school, jobs, console, language, kernels, redo)
+        return _evaluate(
+            study, term_id, wanted, only, school, jobs, console, language, kernels, redo, scheduler
+        )
 
 
 def _evaluate(
@@ -74,6 +77,7 @@ def _evaluate(
     language: str,
     kernels: Kernels | None,
     redo: Redo,
+    scheduler: str | None,
 ) -> RunResult:
     with StepLine(console=console, language=language) as steps:
         bring_up_to_date(study, term_id, jobs=jobs, on_progress=steps)
@@ -103,6 +107,7 @@ def _evaluate(
             kernels=kernels,
             redo=redo,
             populations=_populations(desk),
+            scheduler=scheduler,
         )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cobench.declared import Text
-from cobench.errors import StorageError
+from cobench.errors import RunError, StorageError
 from cobench.reads import Read
 from cobench.run.kernels import kernel_environment, private_folder, write_kernelspec
 from cobench.run.plan import Report
@@ -105,6 +105,7 @@ def execute(
     cell_timeout: int | None = 1800,
     kernels: Kernels | None = None,
     executed: Mapping[str, Path] | None = None,
+    scheduler: str | None = None,
 ) -> list[Outcome]:
     """Execute and render ``reports``, ``jobs`` at a time, into ``work_dir``.
 
@@ -117,6 +118,7 @@ def execute(
     kernels : ``warm`` (forked from a process that has imported the libraries) or ``ordinary``; warm where that can
         be had, by default. Reports come out the same.
     executed : executed notebooks by page, of reports that are only to be rendered.
+    scheduler : address of a dask scheduler whose workers run the reports, instead of processes of this one.
 
     Returns
     -------
@@ -125,13 +127,30 @@ def execute(
     if not reports:
         return []
     tell = on_event or (lambda event: None)
-    forked = can_fork() if kernels is None else kernels == "warm"
     tasks = _tasks(reports, work_dir, study_root, context, cell_timeout, executed or {})
+    if scheduler:
+        forced = None if kernels is None else kernels == "warm"
+        return _cluster().run_on_cluster(tasks, scheduler, tell, forked=forced)
+    forked = can_fork() if kernels is None else kernels == "warm"
     forked = forked and not all(task.executed for task in tasks)
     write_kernelspec(work_dir / "jupyter", forked=forked)
     environment = kernel_environment(work_dir)
     with fork_server(work_dir, environment) if forked else nullcontext({}) as found:
         return _in_workers(tasks, jobs, work_dir, environment | found, tell)
+
+
+def _cluster():
+    """The module that needs the extra ``cluster``."""
+    try:
+        from cobench.run import cluster
+    except ModuleNotFoundError as error:
+        if error.name not in ("distributed", "dask"):
+            raise
+        raise RunError(
+            en="running on a cluster needs the extra 'cluster': pip install 'cobench[cluster]'",
+            zh="在集群上运行需要安装附加组件 cluster：pip install 'cobench[cluster]'",
+        ) from None
+    return cluster
 
 
 def _in_workers(

@@ -85,6 +85,7 @@ def run_term(
     kernels: Kernels | None = None,
     redo: Redo = "changed",
     populations: Mapping[str, object] | None = None,
+    scheduler: str | None = None,
 ) -> RunResult:
     """Run ``reports`` and publish them in ``reports/<term>/``.
 
@@ -106,6 +107,7 @@ def run_term(
     redo : ``changed`` runs what is new, has changed or failed, ``all`` everything, ``failed`` only what failed or was
         withheld last time; the others are then kept, as with ``partial``.
     populations : see :func:`cobench.run.guard.check_reports`.
+    scheduler : see :func:`cobench.run.execute.execute`.
 
     Raises
     ------
@@ -146,6 +148,7 @@ def run_term(
             language=speak,
             cell_timeout=cell_timeout,
             kernels=kernels,
+            scheduler=scheduler,
         )
         earlier_terms = [each.id for each in study.terms_until(term_id)]
         outcomes = check_reports(outcomes, term=term_id, also=earlier_terms, populations=populations)
@@ -189,6 +192,7 @@ def _make(
     language: str,
     cell_timeout: int | None,
     kernels: Kernels | None,
+    scheduler: str | None,
 ) -> list[Outcome]:
     """Outcomes of all ``reports``: executed, rendered again, or as they are."""
     judged = {report.path: cache.judge(report) for report in reports}
@@ -210,6 +214,7 @@ def _make(
             on_event=follow,
             cell_timeout=cell_timeout,
             kernels=kernels,
+            scheduler=scheduler,
             executed={
                 path: cache.notebook(each.report) for path, each in anew.items() if each.action == "render"
             },
