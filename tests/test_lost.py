@@ -85,3 +85,26 @@ def test_an_arm_without_students_has_neither():
     lost, bounds = rows_of(drawn().assign(home_visit="none"))
     assert lost.empty and bounds.empty
     assert list(stacked({"a": (lost, bounds)})["attrition"].columns) == LOST
+
+
+def test_strata_with_an_arm_of_one_are_joined():
+    frame = drawn().assign(
+        school=lambda rows: [f"S{each}" if each < 3 else "rest" for each in rows.index % 50]
+    )
+    frame.loc[frame["school"].isin(["S0", "S1", "S2"]) & (frame["home_visit"] == "none"), "math"] = np.nan
+    in_strata = replace(DRAWN, assignment=Assignment("randomised", "class", "rota", strata=("school",)))
+    lost, bounds = rows_of(frame, in_strata)
+    assert set(bounds["status"]) == {"not_estimable"} or bounds["estimate"].notna().all()
+    few = frame.assign(
+        school=lambda rows: np.where(rows.index % 100 < 4, [f"S{i}" for i in rows.index % 2], "rest")
+    )
+    few.loc[
+        few["school"].isin(["S0", "S1"]) & (few["home_visit"] == "none") & (few.index % 100 > 1), "math"
+    ] = np.nan
+    _, joined = rows_of(few, in_strata)
+    own = lee_bounds(
+        few.assign(cell=np.where(few["school"] == "rest", "rest", "joined")), "math", "home_visit", covariates=["cell"],
+        cluster="class_id", reference="none",
+    )  # fmt: skip
+    assert joined["status"].tolist() == own["status"].tolist()
+    assert joined["estimate"].tolist() == pytest.approx(own["estimate"].tolist(), nan_ok=True)
