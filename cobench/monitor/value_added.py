@@ -54,6 +54,10 @@ SAID = {
         en="no differences found: what sets the groups apart is no more than chance would",
         zh="没有发现差异：各组之间的差别不超过随机波动",
     ),
+    "few_to_fit": Text(
+        en="fewer than {least} students have complete results",
+        zh="成绩完整的学生不足 {least} 人",
+    ),
     "uncompared": Text(
         en="what the model takes into account leaves nothing to compare this group with",
         zh="在所考虑的因素之下，没有可与之比较的对象",
@@ -61,7 +65,8 @@ SAID = {
 }
 
 
-def _because(key: str, **slots: object) -> NotEstimableError:
+def because(key: str, **slots: object) -> NotEstimableError:
+    """The error that says why: words ``key`` with their slots filled in both languages."""
     return NotEstimableError(en=SAID[key].en.format(**slots), zh=SAID[key].zh.format(**slots))
 
 
@@ -181,13 +186,13 @@ def fit_value_added(
     analysed = frame.loc[sizes.index[sizes >= least_students]]
     try:
         if outcome not in common:
-            raise _because("not_common", outcome=outcome)
+            raise because("not_common", outcome=outcome)
         if not kept:
-            raise _because("no_common_prior")
+            raise because("no_common_prior")
         if analysed[cluster].nunique() < LEAST_GROUPS:
-            raise _because("few_groups", cluster=cluster, least=LEAST_GROUPS)
+            raise because("few_groups", cluster=cluster, least=LEAST_GROUPS)
         if analysed[outcome].nunique() == 1:
-            raise _because("constant", outcome=outcome)
+            raise because("constant", outcome=outcome)
         known = known_reliability(
             frame, kept, {k: v for k, v in (reliability or {}).items() if k not in left_out}
         )
@@ -355,7 +360,7 @@ def _without_answer(rows: pd.DataFrame, error: NotEstimableError, which: pd.Inde
 def _filled(rows: pd.DataFrame, found: pd.DataFrame, scale: float, least: int) -> pd.DataFrame:
     """All rows, with what was found of those that were analysed, in SD."""
     small = rows.index.difference(found.index)
-    filled = _without_answer(rows, _because("few_students", least=least), small)
+    filled = _without_answer(rows, because("few_students", least=least), small)
     told = found.index[~found["said"].isin(["only_class", "uncompared"])]
     numbers = found[[each for each in NUMBERS if each != "reliability"]] / scale
     filled.loc[told, numbers.columns] = numbers.loc[told]
