@@ -28,7 +28,7 @@ from cobench.errors import CobenchError, StudyFileError
 from cobench.ingest.codebook import instrument_ranges
 from cobench.measures.scales import RELIABILITY, SCORES, reliability, score_scale
 from cobench.missing import missing_reasons, without_set_aside
-from cobench.monitor import coverage, gaming, next_families, standards, units
+from cobench.monitor import communities, coverage, gaming, next_families, satisfaction, standards, units
 from cobench.monitor.periods import school_days
 from cobench.over_terms import DOSE, TERMS, curve_frame, dose_curve, terms_curve
 from cobench.panel import (
@@ -42,7 +42,7 @@ from cobench.time_order import check_time_order
 Progress = Callable[[str, int, int], None]
 CANONICAL = (
     "schools", "students", "enrolments", "memberships", "contacts", "logs", "events", "attendance", "responses",
-    "outcomes", "set_aside", "records",
+    "outcomes", "set_aside", "records", *communities.TABLES,
 )  # fmt: skip
 CHECKS = ["effect", "contrast", "check", "status", "text_zh", "text_en"]
 
@@ -214,6 +214,8 @@ def monitor_frames(study: Study, term: Term, frames: dict[str, pd.DataFrame]) ->
         "weeks": coverage.coverage_by_week(term, frames),
         "lectures": coverage.lectures(term, frames),
         "key_students": coverage.key_students(study, term, frames),
+        **communities.community_frames(study, term, frames),
+        **satisfaction.satisfaction_frames(study, term, frames),
     }
 
 

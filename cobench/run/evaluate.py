@@ -158,6 +158,7 @@ def plan(
         treatments={key: each.label for key, each in study.treatments.items() if key in declared},
         schools=schools,
         records=not any(source.table == "panel" for source in study.sources),
+        communities=any(source.table == "communities" for source in study.sources),
         only=only,
         school=school,
     )

@@ -9,7 +9,17 @@ from cobench.release import Released, ledger, write_workbook
 from cobench.release.stacking import stacked
 from cobench.show import say
 from cobench.show.wording import has
-from cobench.workbench import absence, implementation, norms, quality, ranked, record_checks, term_release
+from cobench.workbench import (
+    absence,
+    communities,
+    implementation,
+    norms,
+    quality,
+    ranked,
+    record_checks,
+    satisfaction,
+    term_release,
+)
 from cobench.workbench import school as school_page
 from cobench.workbench.desk import Desk
 from cobench.workbench.effect import released_balance
@@ -48,6 +58,9 @@ def _all_tables(desk: Desk) -> None:
         for school in desk.schools:
             school_page.classes_released(desk, school)
             implementation.lectures_by_topic(desk, school)
+        satisfaction.all_released(desk)
+        for measure in desk.derived("community_changes")["measure"].unique():
+            communities.changes_released(desk, measure)
     quality.baselines(desk)
     quality.exposures(desk)
     quality.roster_flow(desk)
