@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from cobench.declared import Text
@@ -44,3 +44,20 @@ class ForWhom:
     divisions: int = 11
     groups: int = 4
     trees: int = 100
+
+
+@dataclass(frozen=True)
+class ValueAddedKeys:
+    """Schools (or classes in their school) compared by what they add to prior attainment.
+
+    ``priors``: outcomes whose baselines are the prior attainment; only common tests count, of outcome and priors.
+    ``reliability``: of priors, over the students of a grade in this district. ``composition``: compare with schools of like
+    intake (:func:`cobench.monitor.value_added.fit_value_added`).
+    """
+
+    outcome: str
+    priors: tuple[str, ...]
+    covariates: tuple[str, ...] = ()
+    reliability: dict[str, float] = field(default_factory=dict)
+    composition: bool = False
+    level: Literal["school", "class"] = "school"

@@ -29,6 +29,7 @@ from cobench.ingest.codebook import instrument_ranges
 from cobench.measures.scales import RELIABILITY, SCORES, reliability, score_scale
 from cobench.missing import missing_reasons, without_set_aside
 from cobench.monitor import communities, coverage, gaming, next_families, satisfaction, standards, units
+from cobench.monitor.declared_value_added import value_added_frames
 from cobench.monitor.periods import school_days
 from cobench.over_terms import DOSE, TERMS, curve_frame, dose_curve, terms_curve
 from cobench.panel import (
@@ -125,7 +126,7 @@ def compute(
     earlier = [] if panels else earlier_panels(study, term, measured["scores"], frames["set_aside"])
     estimated |= curves(study, panel, earlier)
     missing = missing_reasons(study, panel, {} if panels else {**frames, "scores": measured["scores"]})
-    estimated |= further(study, panel, missing)
+    estimated |= further(study, panel, missing) | value_added_frames(study, panel)
     return {
         **measured,
         "missing": missing,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from cobench.declared import Text, build
-from cobench.effect_keys import ForWhom, Imputation, OverTerms
+from cobench.effect_keys import ForWhom, Imputation, OverTerms, ValueAddedKeys
 from cobench.errors import StudyFileError, UnknownTermError
 from cobench.sources import Source
 from cobench.standard import Standards
@@ -272,6 +272,7 @@ class StudyFile:
     columns: dict[str, Column] = field(default_factory=dict)
     effects: tuple[Effect, ...] = ()
     standards: Standards = Standards()
+    value_added: tuple[ValueAddedKeys, ...] = ()
     release: ReleaseRules = ReleaseRules()
 
 
@@ -295,6 +296,7 @@ class Study:
     columns: dict[str, Column]
     effects: tuple[Effect, ...]
     standards: Standards
+    value_added: tuple[ValueAddedKeys, ...]
     release: ReleaseRules
 
     def term(self, term_id: str) -> Term:
@@ -394,6 +396,7 @@ def study_from(data: dict, root: Path) -> Study:
         columns=declared.columns,
         effects=_identified(declared.effects),
         standards=declared.standards,
+        value_added=declared.value_added,
         release=declared.release,
     )
     check_names(study)

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from datetime import date
 
 from cobench.declared import not_allowed
+from cobench.effect_keys import ValueAddedKeys
 from cobench.errors import StudyFileError
+from cobench.standard import CAMPAIGNS
 from cobench.study import Effect, Instrument, Outcome, Source, Study, Term, Treatment, Variant
 from cobench.tables import TABLES
 
@@ -36,6 +38,11 @@ def check_names(study: Study) -> None:
     _check_unique("effects[].id", [effect.id for effect in study.effects])
     for index, effect in enumerate(study.effects):
         _check_effect(study, f"effects[{index}]", effect)
+    own = [each.campaign for each in study.standards.own if each.campaign]
+    for name in study.standards.campaigns:
+        _known(f"standards.campaigns.{name}", name, (*CAMPAIGNS, *own))
+    for index, each in enumerate(study.value_added):
+        _check_value_added(study, f"value_added[{index}]", each)
     if study.release.min_cell < 1:
         raise not_allowed("release.min_cell", study.release.min_cell, ["1 or more; 10 is usual"])
 
@@ -179,6 +186,19 @@ def _check_effect(study: Study, path: str, effect: Effect) -> None:
             en=f"{path}.role: an outcome rated by the visiting teacher can't be confirmatory; write exploratory",
             zh=f"{path}.role：由家访教师本人评定的结果不能作为验证性结果，请写 exploratory",
         )
+
+
+def _check_value_added(study: Study, path: str, each: ValueAddedKeys) -> None:
+    _known(f"{path}.outcome", each.outcome, study.outcomes)
+    for name in each.priors:
+        _known(f"{path}.priors", name, study.outcomes)
+    for name, value in each.reliability.items():
+        _known(f"{path}.reliability", name, each.priors)
+        if not 0 < value <= 1:
+            raise not_allowed(f"{path}.reliability.{name}", value, ["above 0, at most 1"])
+    if not any(source.table == "panel" for source in study.sources):
+        for name in each.covariates:
+            _known(f"{path}.covariates", name, [n for n in covariate_names(study) if n != "category:*"])
 
 
 def _check_draw_and_instrument(path: str, effect: Effect) -> None:

@@ -11,7 +11,7 @@ from cobench.demo import teachers
 from cobench.demo.calendar import TERMS, after, holiday_days, open_days, stream
 from cobench.demo.district import District
 from cobench.demo.planted import AT_HOME, LEVELS, NONE, REMOTE, TARGETED, URGENT
-from cobench.ingest.fields import plain_note
+from cobench.demo.written import plain_note
 from cobench.study import Term
 
 _RATES = {URGENT: 0.02, TARGETED: 0.12, AT_HOME: 0.18, REMOTE: 0.20}

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cobench.demo import events as activities
-from cobench.demo import exposure, ledger, more_events, outcomes, paper, surveys
+from cobench.demo import exposure, ledger, ledger_tables, more_events, outcomes, paper, surveys
 from cobench.demo.calendar import TERMS, after, days, stream
 from cobench.demo.district import ABSENT, CATEGORIES, STATUSES, District, build_district
 from cobench.demo.exposure import Observed
@@ -283,7 +283,7 @@ def _term_tables(term: int, record: TermRecord) -> dict[str, pd.DataFrame]:
             unlinked,
             record.mistyped,
         ),
-        **ledger.canonical(district, term, record.ledgers),
+        **ledger_tables.ledger_tables(district, term, record.ledgers),
     }
 
 

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
+
+_WORDLESS = re.compile(r"[\W_]+")
+_SHORTEST_NOTE = 8
+
+
+def plain_note(text: str) -> str | None:
+    """The words of a note without blanks and punctuation, None for a phrase of less than eight characters."""
+    bare = _WORDLESS.sub("", text)
+    return bare if len(bare) >= _SHORTEST_NOTE else None
 
 
 def given(rows: pd.DataFrame, name: str) -> pd.Series:

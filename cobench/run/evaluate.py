@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,11 +17,13 @@ from cobench.lock import writing
 from cobench.new_study import bundled
 from cobench.release import ledger, scan_html
 from cobench.release.identifiers import Roster
+from cobench.run import settled
 from cobench.run.index import with_change
 from cobench.run.plan import Report, check_plan, plan_term
 from cobench.run.steps import StepLine
 from cobench.run.term_run import Download, Redo, RunResult, run_term
 from cobench.run.warm import Kernels
+from cobench.run.words import phrase
 from cobench.show.wording import phrases
 from cobench.study import Study
 from cobench.workbench import exports
@@ -85,14 +88,22 @@ def _evaluate(
     exports.decide_term(desk)
     schools = {code: Text(name, name) for code, name in desk.schools.items()}
     reports = plan(study, term_id, wanted, schools, only=only, school=school)
-    names = Roster(load_names(study))
+    people = load_names(study)
+    partial = bool(only or school or set(wanted) != set(study.languages))
+    whole = not partial and redo == "changed"
+    clock = time.monotonic()
+    if whole and (same := settled.unchanged(study, term_id, reports, people)) is not None:
+        console.print(phrase("progress.reused", n=len(same))[language], highlight=False)
+        target = study.root / "reports" / term_id
+        return RunResult(tuple(same), target / "index.html", target / "run.json", time.monotonic() - clock)
+    names = Roster(people)
     known = [*phrases(), *desk.schools.values(), *study_phrases(study)]
     with tempfile.TemporaryDirectory(prefix="cobench-") as folder:
         with ledger.collecting() as tables:
             overview, downloads = exports.school_overview(desk), _downloads(desk, Path(folder))
         if desk.term.baseline is not None:
             overview = with_change(overview, study.root / "reports" / desk.term.baseline / "index.html")
-        return run_term(
+        result = run_term(
             study,
             term_id,
             reports,
@@ -101,7 +112,7 @@ def _evaluate(
             schools=overview,
             downloads=downloads,
             tables=tables,
-            partial=bool(only or school or set(wanted) != set(study.languages)),
+            partial=partial,
             console=console,
             language=language,
             kernels=kernels,
@@ -109,6 +120,9 @@ def _evaluate(
             populations=_populations(desk),
             scheduler=scheduler,
         )
+    if not partial and redo != "failed" and result.exit_code == 0:
+        settled.note(study, term_id, reports, people)
+    return result
 
 
 def _populations(desk: Desk) -> dict[str, object]:
