@@ -31,7 +31,7 @@ SAID = {
         zh="{outcome} 不是各校共同参加的考试，不能用来比较学校",
     ),
     "no_common_prior": Text(
-        en="no earlier result comes from a test that all schools sat, so no expectation is the same for all schools",
+        en="there is no earlier result from a test that all schools sat, so no expectation is the same for all schools",
         zh="没有各校共同参加的前测成绩，无法为各校得出可比的预期",
     ),
     "constant": Text(
@@ -85,7 +85,7 @@ class ValueAdded:
     reliabilities : dict
         Of the priors that were corrected.
     priors_left_out : tuple of str
-        Not from a common test.
+        Not from a common test, or measured for nobody.
     """
 
     rows: pd.DataFrame
@@ -175,8 +175,8 @@ def fit_value_added(
     for each in composition:
         check_known("composition", each, used)
     by = [cluster, *([classes] if level == CLASS else [])]
-    kept = [each for each in priors if each in common]
-    left_out = tuple(each for each in priors if each not in common)
+    kept = usable_priors(frame, priors, common)
+    left_out = tuple(each for each in priors if each not in kept)
     complete = (
         frame[[outcome, *kept, *covariates, cluster, *([classes] if classes else [])]].notna().all(axis=1)
     )
@@ -207,6 +207,11 @@ def fit_value_added(
     found.index = compared
     rows = _filled(described, found, scale, least_students)
     return ValueAdded(rows.reset_index()[[*by, *COLUMNS]], model, scale, known, left_out)
+
+
+def usable_priors(frame: pd.DataFrame, priors: Sequence[str], common: Collection[str]) -> list[str]:
+    """The priors from common tests that anybody in ``frame`` has."""
+    return [each for each in priors if each in common and frame[each].notna().any()]
 
 
 # ---- the model -----------------------------------------------------------------------------------------
