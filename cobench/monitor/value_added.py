@@ -118,8 +118,8 @@ def value_added(frame: pd.DataFrame, outcome: str, priors: Sequence[str], **opti
         ``estimate`` is shrunken; the interval ``conf_low`` to ``conf_high`` holds the truth for 95 % of schools *on average
         over schools*, less often for those far from the middle, and must not be used to pick the best or worst.
         ``difference`` is not shrunken; its bounds hold for all schools at once, and ``verdict`` (``above``, ``below``,
-        ``not_distinguishable``) is read off them only: with no true differences, any school is called different in at
-        most 5 % of districts. A row without numbers is ``not_estimable`` and says why.
+        ``not_distinguishable``) needs them, and the shrunken estimate by 1.96 of its SD at the estimated variances, to leave zero
+        out: with no true differences, any school is called different in at most 5 % of districts. A row without numbers is ``not_estimable`` and says why.
     """
     return fit_value_added(frame, outcome, priors, **options).rows
 
@@ -285,7 +285,10 @@ def _answers(
         apart.low,
         apart.high,
     )
-    found["verdict"] = NOT_DISTINGUISHABLE if none_found else apart.verdicts
+    # Where schools hardly differ, one far off is chance more likely than not, which its shrunken interval knows. That of given
+    # variances: the other one is wide where schools are few, however far off one is.
+    own = (table["cond_low"] > 0) | (table["cond_high"] < 0)
+    found["verdict"] = np.where(own, apart.verdicts, NOT_DISTINGUISHABLE)
     found["said"] = "no_differences" if none_found else ""
     alone = np.isnan(apart.std_error)
     found.loc[alone, "said"] = "only_class" if level == CLASS else "uncompared"
