@@ -24,7 +24,7 @@ test: $(TEST_STAMP)
 lab: $(STAMP)
 	$(BIN)/cobench demo --if-empty
 	$(BIN)/cobench prepare
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/cobench lab
 
 bench: $(TEST_STAMP)
 	$(BIN)/python benchmarks/run.py $(ONLY)

@@ -11,6 +11,7 @@ import typer
 
 from cobench.declared import Text
 from cobench.errors import CobenchError
+from cobench.run import published
 
 app = typer.Typer(
     add_completion=False,
@@ -21,6 +22,7 @@ app = typer.Typer(
 StudyOption = Annotated[Path, typer.Option("--study", help="Study folder (holds study.toml). 研究文件夹。")]
 TermArgument = Annotated[str, typer.Argument(help="Term id; the newest one if absent. 学期，默认最新。")]
 JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Worker processes. 并行进程数。")]
+OfOption = Annotated[str, typer.Option("--of", help="Only this school or class. 只写某校或某班。")]
 HERE = Path(".")
 CORES = os.cpu_count() or 1
 
@@ -46,9 +48,16 @@ def run(
     ] = None,
     school: Annotated[str | None, typer.Option(help="Only this school's report. 只运行某校。")] = None,
     language: Annotated[str, typer.Option(help="zh, en or both. 语言。")] = "both",
+    pdf: Annotated[bool, typer.Option("--pdf", help="Also a PDF of each page. 另存 PDF。")] = False,
+    docx: Annotated[
+        bool, typer.Option("--docx", help="Also summary and school reports in Word. 另存 Word 与附表。")
+    ] = False,
     kernel: Annotated[
         Literal["warm", "ordinary"] | None,
         typer.Option(help="warm is faster and the default on Linux; pages are the same. 内核启动方式。"),
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="tcp://HOST:PORT of a dask scheduler to run reports on. 集群调度器。")
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Make all reports anew, changed or not. 全部重做。")
@@ -75,8 +84,14 @@ def run(
         console=console,
         language=speak,
         kernels=kernel,
+        scheduler=scheduler,
         redo="failed" if retry_failed else "all" if force else "changed",
     )
+    if pdf or docx:
+        from cobench.run.annexes import add_annexes
+
+        with console.status("") as status:
+            add_annexes(opened, term_id, pdf=pdf, word=docx, tell=lambda name: status.update(name))
     console.print(result.summary(speak), highlight=False, soft_wrap=True)
     index = os.path.relpath(result.index)
     console.print(
@@ -365,6 +380,15 @@ def quarantine(
     list_quarantine(opened, term_id, Console(), ui_language(), school=school, rule=rule, values=values)
 
 
+@app.command()
+def class_page(term: TermArgument = "", study: StudyOption = HERE, of: OfOption = "") -> None:
+    """Pages for class teachers, with names, below private/: whom to visit next. 班主任家访安排（含姓名，仅限本机）。"""
+    from cobench.run.progress import ui_language
+    from cobench.workbench.class_page import told_class_pages
+
+    print(told_class_pages(*_open(study, term), ui_language(), of))
+
+
 def _open(folder: Path, term: str):
     """The study at or above ``folder`` and the id of ``term`` (the newest where empty)."""
     from cobench.study import find_study, load_study
@@ -372,6 +396,9 @@ def _open(folder: Path, term: str):
     opened = load_study(find_study(folder))
     return opened, opened.term(term).id if term else opened.newest_term().id
 
+
+# Commands on what was published stand in a module of their own.
+published.add_to(app)
 
 if __name__ == "__main__":
     main()

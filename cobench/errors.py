@@ -106,3 +106,7 @@ class ParameterError(CobenchError):
 
 class RunError(CobenchError):
     """A run that can't be started."""
+
+
+class UndefinedByRuleError(CobenchError):
+    """A case that a written formula of the rules does not cover."""

@@ -69,13 +69,18 @@ def storing() -> Iterator[None]:
         raise made from None
 
 
+def is_full(number: int | None) -> bool:
+    """Whether an error of this number says that there is no room left."""
+    return number in _FULL
+
+
 def _storage_error(error: OSError) -> StorageError | None:
     where = Path(os.fsdecode(error.filename)).parent.name if error.filename else "data/processed"
     if error.errno in _FULL:
         return StorageError(
-            en=f"the disk is full, or a quota is used up (while writing to {where}); the tables stored before are "
+            en=f"the disk is full, or a quota is used up (while writing to {where}); what was stored or published before is "
             "whole; free some space and run again",
-            zh=f"磁盘已满或配额用尽（写入 {where} 时）；此前存储的数据完好；请腾出空间后重新运行",
+            zh=f"磁盘已满或配额用尽（写入 {where} 时）；此前存储或发布的内容完好；请腾出空间后重新运行",
         )
     if error.errno in _REFUSED:
         return StorageError(

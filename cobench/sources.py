@@ -59,7 +59,7 @@ class Source:
     time of their own. ``expected`` says who owes it: every school (of ``stages``, where given), the district once,
     or nobody; ``several`` that one school may send several files, which all count. ``kind`` is what all rows of
     table ``records`` are, where no column says so; its ``measures`` are columns that hold one record each, named
-    ``kind``, ``kind.item`` or ``kind.month_9`` (``item`` or ``month_9`` where ``kind`` is given).
+    ``kind``, ``kind.item``, ``kind.month_9`` or ``kind.item.month_9`` (without ``kind.`` where it is given).
     """
 
     table: TableName

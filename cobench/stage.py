@@ -28,8 +28,9 @@ from cobench.errors import CobenchError, StudyFileError
 from cobench.ingest.codebook import instrument_ranges
 from cobench.measures.scales import RELIABILITY, SCORES, reliability, score_scale
 from cobench.missing import missing_reasons, without_set_aside
-from cobench.monitor import coverage, standards, units
+from cobench.monitor import communities, coverage, gaming, next_families, satisfaction, standards, units
 from cobench.monitor.declared_value_added import value_added_frames
+from cobench.monitor.periods import school_days
 from cobench.over_terms import DOSE, TERMS, curve_frame, dose_curve, terms_curve
 from cobench.panel import (
     Panel,
@@ -42,7 +43,7 @@ from cobench.time_order import check_time_order
 Progress = Callable[[str, int, int], None]
 CANONICAL = (
     "schools", "students", "enrolments", "memberships", "contacts", "logs", "events", "attendance", "responses",
-    "outcomes", "set_aside",
+    "outcomes", "set_aside", "records", *communities.TABLES,
 )  # fmt: skip
 CHECKS = ["effect", "contrast", "check", "status", "text_zh", "text_en"]
 
@@ -164,7 +165,7 @@ def further(study: Study, panel: Panel, missing: pd.DataFrame) -> dict[str, pd.D
     """What effects declare beyond their specifications: imputations, loss after a draw, for whom it is larger."""
     effects = study.effects_in(panel.term.id)
     frames = {each.id: population_of(panel.frame, each) for each in effects}
-    with threadpool_limits(1):  # thousands of small products, which threads make slower
+    with threadpool_limits(1):
         completed = {
             each.id: imputed.imputed_rows(study, panel, frames[each.id], each, missing)
             for each in effects
@@ -205,11 +206,17 @@ def monitor_frames(study: Study, term: Term, frames: dict[str, pd.DataFrame]) ->
         judged = standards.judge(connection, study, term)
     return {
         "standards": judged,
+        "unusual": gaming.unusual_records(frames["contacts"], term, school_days(term)),
+        "follow_ups": next_families.follow_ups(term, frames["contacts"]),
+        "key_papers": coverage.key_papers(study, term, frames),
+        "opinions": coverage.opinions(term, frames["records"]),
         "reach": coverage.reach(term, frames),
         "reach_by_class": coverage.reach(term, frames, by=("school", "class_id")),
         "weeks": coverage.coverage_by_week(term, frames),
         "lectures": coverage.lectures(term, frames),
         "key_students": coverage.key_students(study, term, frames),
+        **communities.community_frames(study, term, frames),
+        **satisfaction.satisfaction_frames(study, term, frames),
     }
 
 
@@ -268,8 +275,9 @@ def estimate_declared(study: Study, panel: Panel, effect: Effect) -> EffectResul
     known = frame[effect.treatment].isin(levels)
     excluded = frame[effect.treatment].notna() & ~known
     frame = frame.assign(**{effect.treatment: frame[effect.treatment].where(~excluded)})
-    result = estimate_effect(frame, design)
-    rows = [result.estimates, *(estimate_variant(frame, each, design) for each in variants)]
+    with threadpool_limits(1):  # thousands of small products, which threads make slower
+        result = estimate_effect(frame, design)
+        rows = [result.estimates, *(estimate_variant(frame, each, design) for each in variants)]
     return replace(result, estimates=pd.concat(rows, ignore_index=True))
 
 

@@ -12,6 +12,8 @@ Unit = Literal[
     "school", "tier", "grade", "class", "student", "key_student", "stage", "leader", "guard_post", "respondent",
     "jury_entry", "community", "lead", "member", "posted_teacher", "pair_subject", "district_stage", "district_school",
 ]  # fmt: skip
+# Campaigns that standards of cobench belong to; a study dates them.
+CAMPAIGNS = ("visits", "reading")
 Period = Literal["term", "school_year", "year", "campaign", "agreement", "now"]
 
 

@@ -8,6 +8,7 @@ from datetime import date
 from cobench.declared import not_allowed
 from cobench.effect_keys import ValueAddedKeys
 from cobench.errors import StudyFileError
+from cobench.standard import CAMPAIGNS
 from cobench.study import Effect, Instrument, Outcome, Source, Study, Term, Treatment, Variant
 from cobench.tables import TABLES
 
@@ -37,6 +38,9 @@ def check_names(study: Study) -> None:
     _check_unique("effects[].id", [effect.id for effect in study.effects])
     for index, effect in enumerate(study.effects):
         _check_effect(study, f"effects[{index}]", effect)
+    own = [each.campaign for each in study.standards.own if each.campaign]
+    for name in study.standards.campaigns:
+        _known(f"standards.campaigns.{name}", name, (*CAMPAIGNS, *own))
     for index, each in enumerate(study.value_added):
         _check_value_added(study, f"value_added[{index}]", each)
     if study.release.min_cell < 1:

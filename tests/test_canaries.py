@@ -88,6 +88,8 @@ def planted_rows(header: list[str], good: list) -> list[list]:
         "性别",
         "出生",
         "场次",
+        "学校",
+        "编号",
     )
     marks = ("语文", "数学", "英语", "出勤", "缺勤", "分")
     named = [
@@ -116,7 +118,7 @@ def planted_rows(header: list[str], good: list) -> list[list]:
 
 def plant_csv(path: Path) -> None:
     rows = list(csv.reader(io.StringIO(path.read_bytes().decode("gb18030"))))
-    at = next(n for n, row in enumerate(rows) if "班级" in row)
+    at = next(n for n, row in enumerate(rows) if {"班级", "学校", "编号"} & set(row))
     header, good = rows[at], rows[at + 1]
     extra = [f"备注（{PARENT}{PHONE}）", f"联系人{PARENT}"]
     body = [*rows[at + 1 :], *planted_rows(header, good)]

@@ -34,7 +34,7 @@ RANKS = {
     "store": 2,
     "own_rows": 3,
     "ingest": 3,
-    "demo": 3,
+    "demo": 4,
     "measures": 4,
     "roll": 4,
     "panel_frames": 4,

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from cobench.effects import lee_bounds
-from cobench.lost import BOUNDS, LOST, lost_rows, stacked
+from cobench.lost import BOUNDS, LOST, _with_cells, lost_rows, stacked
 from cobench.panel import Panel
 from cobench.study import Assignment, load_study
 
@@ -85,3 +85,23 @@ def test_an_arm_without_students_has_neither():
     lost, bounds = rows_of(drawn().assign(home_visit="none"))
     assert lost.empty and bounds.empty
     assert list(stacked({"a": (lost, bounds)})["attrition"].columns) == LOST
+
+
+@pytest.mark.parametrize("small, cells", [(40, 2), (99, 1)])
+def test_strata_with_an_arm_of_one_are_joined(small, cells):
+    """Two strata with one known comparison student each: together they make a cell, or, with one, join the next."""
+    frame = drawn()
+    place = np.arange(200) % 100
+    school = np.where(place < small, "S0", np.where(place < 100 - (small == 40) * 20, "S1", "S2"))
+    frame = frame.assign(school=school)
+    known = frame["math"].notna() & (frame["home_visit"] == "none") & (frame["school"] != "S2")
+    if small == 40:
+        keep = known.groupby(frame["school"]).cumsum() <= 1
+        frame.loc[known & ~keep, "math"] = np.nan
+    in_strata = replace(DRAWN, assignment=Assignment("randomised", "class", "rota", strata=("school",)))
+    pair, names = _with_cells(frame, "home_visit", "math", ("school",))
+    assert pair[names[0]].nunique() == cells
+    _, bounds = rows_of(frame, in_strata)
+    own = lee_bounds(pair, "math", "home_visit", covariates=names, cluster="class_id", reference="none")
+    assert set(bounds["status"]) == {"ok"}
+    assert bounds["estimate"].tolist() == own["estimate"].tolist()

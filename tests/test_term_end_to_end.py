@@ -10,6 +10,7 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
+from browser import chromium, needs_browser, sideways, violations
 from district import TERM, cobench, lay_out_small_district
 
 from cobench import store
@@ -226,3 +227,164 @@ def test_demo_files_are_refused_in_a_real_study(tmp_path):
     cobench(tmp_path, "new", "district")
     done = cobench(tmp_path / "district", "demo")
     assert done.returncode == 2 and "not simulated" in done.stderr
+
+
+# ---- pages in a browser, and what the command line says of a published term -----------------------------
+
+LOOKED_AT = (
+    "index",
+    "00_summary",
+    "01_data_quality",
+    "02_implementation",
+    "04_effect-home_visit",
+    "05_school",
+)
+
+
+@pytest.fixture(scope="module")
+def looked_at(term):
+    """Kinds of pages in both languages; one school stands for all."""
+    found = [_reports(term) / "index.html"]
+    for name in LOOKED_AT[1:]:
+        for language in ("zh", "en"):
+            found.append(min(_reports(term).glob(f"{name}*.{language}.html")))
+    return found
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as running:
+        yield running
+
+
+@needs_browser
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_nothing_wrong_with_any_kind_of_page(browser, looked_at, dark):
+    for path in looked_at:
+        with browser.page(path, dark=dark, bypass_csp=True) as page:
+            for details in page.query_selector_all("details:not([open]) > summary"):
+                details.evaluate("each => each.parentElement.open = true")
+            assert violations(page) == [], path.name
+
+
+@needs_browser
+def test_axe_finds_what_is_planted(browser, looked_at):
+    with browser.page(looked_at[1], bypass_csp=True) as page:
+        page.evaluate(
+            "document.querySelector('main').insertAdjacentHTML('beforeend', '<img src=\"data:,\">')"
+        )
+        assert "image-alt" in [rule for rule, _, _ in violations(page)]
+
+
+@needs_browser
+def test_nothing_is_wider_than_a_phone_or_than_a_window_at_200_per_cent(browser, looked_at):
+    for path in looked_at:
+        for width in (320, 390, 640):
+            with browser.page(path, width=width, height=700) as page:
+                assert sideways(page) <= 0, (path.name, width)
+
+
+@needs_browser
+def test_no_page_asks_for_anything_beyond_itself(browser, looked_at):
+    browser.requests.clear()
+    for path in looked_at:
+        with browser.page(path):
+            pass
+    assert browser.requests == []
+
+
+@needs_browser
+def test_everything_is_reached_by_keyboard_with_a_visible_focus_skip_link_first(browser, looked_at):
+    focus = """() => { const e = document.activeElement, s = getComputedStyle(e), r = e.getBoundingClientRect();
+        return {text: e.textContent.trim(), tag: e.tagName, ringed: s.outlineStyle !== 'none' && s.outlineWidth !== '0px',
+                seen: r.width > 0 && r.height > 0 && r.left >= 0}; }"""
+    for path in (looked_at[0], looked_at[1]):
+        with browser.page(path) as page:
+            wanted = page.evaluate(
+                "[...document.querySelectorAll('a[href],button,input,select,summary,[tabindex=\"0\"]')]"
+                ".filter(e => e.checkVisibility()).length"
+            )
+            reached = []
+            for _ in range(wanted + 1):
+                page.keyboard.press("Tab")
+                reached.append(page.evaluate(focus))
+                if reached[-1]["tag"] == "BODY":
+                    break
+            stops = [each for each in reached if each["tag"] != "BODY"]
+            assert len(stops) >= wanted, path.name
+            assert all(each["ringed"] and each["seen"] for each in stops), path.name
+            assert stops[0]["text"] in ("跳到正文", "Skip to content", "跳到正文Skip to content")
+
+
+@needs_browser
+def test_the_index_filters_by_words_state_and_school_and_lists_all_without_scripts(browser, looked_at):
+    shown = "[...document.querySelectorAll('tr.item')].filter(e => e.checkVisibility()).length"
+    with browser.page(looked_at[0]) as page:
+        everything = page.evaluate(shown)
+        page.fill("#search", "s01")
+        assert page.evaluate(shown) == 1 < everything
+        page.fill("#search", "")
+        page.select_option("#by-school", index=2)
+        assert page.evaluate(shown) == 1
+        page.select_option("#by-school", "")
+        page.select_option("#by-state", "withheld")
+        assert page.evaluate(shown) == 0 and page.is_visible("#nothing")
+    with browser.page(looked_at[0], java_script_enabled=False) as page:
+        assert page.locator("tr.item").count() == everything
+        assert page.locator("tr.item:visible").count() == everything and not page.is_visible("#search")
+
+
+@needs_browser
+def test_the_data_of_a_page_are_taken_by_keyboard_and_its_tables_sort(browser, term):
+    path = _reports(term) / "04_effect-home_visit.en.html"
+    with browser.page(path, accept_downloads=True) as page:
+        page.focus("[data-take='page.json']")
+        with page.expect_download() as taken:
+            page.keyboard.press("Enter")
+        assert taken.value.suggested_filename == "04_effect-home_visit.en.page.json"
+        data = json.loads(Path(taken.value.path()).read_text(encoding="utf-8"))
+        page.focus("[data-take='estimates.csv']")
+        with page.expect_download() as taken:
+            page.keyboard.press("Enter")
+        rows = pd.read_csv(taken.value.path())
+        published = pd.read_parquet(_reports(term) / "estimates.parquet")
+        wanted = published[published["treatment"] == "home_visit"]
+        assert set(rows["estimate_id"]) == set(data["estimates"]["columns"]["estimate_id"])
+        assert set(rows["estimate_id"]) >= set(wanted["estimate_id"])
+        head = page.locator("table.cited-rows thead th").nth(1)
+        head.locator("button").press("Enter")
+        cells = page.locator("table.cited-rows tbody tr td:nth-child(2)").all_inner_texts()
+        values = [float(text.replace("\u2212", "-")) for text in cells if text != "–"]
+        assert head.get_attribute("aria-sort") == "ascending" and values == sorted(values)
+
+
+def test_every_page_without_its_figures_and_its_font_is_under_350_kilobytes(term):
+    for path in _reports(term).glob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        bare = re.sub(r'src="data:image/[^"]*"|url\(data:font/[^)]*\)', "", text)
+        assert len(bare.encode("utf-8")) < 350_000, path.name
+
+
+def test_every_published_page_agrees_with_the_data_it_carries(term):
+    from cobench.run.verify_page import verify_page
+
+    for path in sorted(_reports(term).glob("*.html")):
+        if path.name != "index.html":
+            assert verify_page(path).wrong == (), path.name
+
+
+def test_a_term_computed_again_from_its_raw_files_gives_every_number_again(term):
+    done = cobench(term["folder"], "verify")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "reproduced exactly" in done.stdout and "differ:" not in done.stdout
+
+
+def test_a_bundle_holds_every_published_file_and_is_the_same_twice(term, tmp_path):
+    import zipfile
+
+    first, second = tmp_path / "1.zip", tmp_path / "2.zip"
+    for path in (first, second):
+        assert cobench(term["folder"], "bundle", "--to", str(path)).returncode == 0
+    assert first.read_bytes() == second.read_bytes()
+    names = {name.partition("/")[2] for name in zipfile.ZipFile(first).namelist()}
+    assert names == {path.name for path in _reports(term).iterdir()} | {"SHA256SUMS", "README.txt"}

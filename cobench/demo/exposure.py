@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from cobench.demo import teachers
 from cobench.demo.calendar import TERMS, after, holiday_days, open_days, stream
 from cobench.demo.district import District
 from cobench.demo.planted import AT_HOME, LEVELS, NONE, REMOTE, TARGETED, URGENT
+from cobench.demo.written import plain_note
 from cobench.study import Term
 
 _RATES = {URGENT: 0.02, TARGETED: 0.12, AT_HOME: 0.18, REMOTE: 0.20}
@@ -305,7 +307,10 @@ def _entered(
 def canonical_contacts(
     district: District, term: int, contacts: pd.DataFrame, silent: np.ndarray
 ) -> pd.DataFrame:
-    """The contacts that reach the district, in the columns of canonical table ``contacts``."""
+    """The contacts that reach the district, in the columns of canonical table ``contacts``.
+
+    Where ingest has pseudonyms of teachers and keyed hashes of notes, these hold what is hashed.
+    """
     arrived = contacts[~contacts["class_index"].isin(silent)]
     person, place = arrived["person"].to_numpy(), arrived["class_index"].to_numpy()
     return pd.DataFrame(
@@ -322,5 +327,13 @@ def canonical_contacts(
             "teacher_role": np.array(_ROLES)[arrived["teacher_role"].to_numpy()],
             "minutes": arrived["minutes"].to_numpy(),
             "entered_at": arrived["entered_at"].to_numpy(),
+            "teacher": teachers.identity(
+                district, district.classes["school_index"].to_numpy()[place], arrived["visitor"].to_numpy()
+            ),
+            "follow_up_due": arrived["follow_up_due"].to_numpy(),
+            "follow_up_done": arrived["follow_up_done"].to_numpy(),
+            "has_form": arrived["has_form"].to_numpy(),
+            "has_photo": arrived["has_photo"].to_numpy(),
+            "note_key": np.array([plain_note(note) for note in arrived["note"]], dtype=object),
         }
     )

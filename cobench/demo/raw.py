@@ -11,8 +11,9 @@ import pandas as pd
 from cobench.demo.calendar import TERMS
 from cobench.demo.codebook import INSTRUMENTS, codebook_text
 from cobench.demo.raw_district import district_files
+from cobench.demo.raw_ledger import district_ledgers, school_ledger
 from cobench.demo.raw_log import log_file
-from cobench.demo.raw_school import school_files
+from cobench.demo.raw_school import folder, school_files
 from cobench.demo.sheets import ACCEPTED, NON_DATA, QUARANTINED, RECOVERED, UNLINKED, RawFile, write_file
 from cobench.demo.world import World, build_world
 from cobench.errors import CobenchError
@@ -24,9 +25,11 @@ TRAPS = ["term", "file", "sheet", "row", "rule", "expected"]
 def raw_files(world: World, term: int) -> Iterator[RawFile]:
     """Every raw file of one term, as values."""
     yield from district_files(world, term)
+    yield from district_ledgers(world, term)
     for school in range(len(world.records[term].district.schools)):
         yield from school_files(world, term, school)
         yield log_file(world, term, school)
+        yield school_ledger(world, term, school, folder(world.records[term].district, school))
 
 
 def delivery(world: World) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -64,7 +67,7 @@ def delivery(world: World) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def write_raw(world: World, root: Path | str, *, force: bool = False) -> list[Path]:
-    """Write ``data/raw/<term>/...``, the code books (kept where they exist, unless ``force``) and ``data/demo_truth.parquet`` below ``root``.
+    """Write ``data/raw/<term>/...``, the code books (kept where they exist, unless ``force``) ``data/demo_truth.parquet`` and ``data/demo_gaming.parquet`` below ``root``.
 
     Parameters
     ----------
@@ -91,6 +94,7 @@ def write_raw(world: World, root: Path | str, *, force: bool = False) -> list[Pa
         if force or not path.exists():
             path.write_text(codebook_text(instrument), encoding="utf-8", newline="\n")
     world.truth.to_parquet(root / "data" / "demo_truth.parquet", index=False)
+    world.gaming.to_parquet(root / "data" / "demo_gaming.parquet", index=False)
     return written
 
 

@@ -7,7 +7,6 @@ import pandas as pd
 
 from cobench.demo import habits
 from cobench.demo.calendar import TERMS, stream
-from cobench.demo.names import invent_names
 from cobench.demo.raw_school import folder
 from cobench.demo.sheets import RawFile, Sheet, sheet
 from cobench.demo.world import TermRecord, World
@@ -16,14 +15,10 @@ MODE_WORDS = np.array(["入户", "电话", "微信", "视频", "到校"], dtype=
 TRIGGER_WORDS = np.array(["常规", "重点", "紧急"], dtype=object)
 ROLE_WORDS = np.array(["班主任", "科任教师", "学校领导"], dtype=object)
 COLUMNS = (
-    "日期", "学生姓名", "班级", "家访方式", "类型", "教师", "教师角色", "时长", "家访内容", "家长反馈", "后续跟进", "录入时间"
+    "日期", "学生姓名", "班级", "家访方式", "类型", "教师", "教师角色", "时长", "家访内容", "家长反馈", "后续跟进", "录入时间",
+    "约定回访日期", "回访完成日期", "登记表", "照片",
 )  # fmt: skip
 CUMULATIVE_SCHOOL = 1
-_CONTENT = (
-    ("了解在家学习和作息", "交流近期课堂表现", "沟通作业完成情况", "说明本学期安排"),
-    ("商量帮扶办法，约定每晚阅读", "分析错题，约定每周反馈", "谈心，了解家庭近况", "商定学习计划"),
-    ("当日情绪激动，请家长到校", "突发缺勤，核实去向", "与同学起冲突，双方沟通"),
-)
 _FEEDBACK = ("表示感谢", "会配合老师", "希望多关注", "工作忙，由老人照看", "")
 _FOLLOW_UP = ("两周后回访", "每周电话反馈", "无", "")
 
@@ -72,7 +67,6 @@ def _as_written(
     n = len(lines)
     place = lines["class_index"].to_numpy()
     texts = habits.class_texts(record.district, TERMS[term].school_year, habits.log_habit(school))
-    content = np.array([rng.choice(_CONTENT[each]) for each in lines["trigger"]], dtype=object)
     role = lines["teacher_role"].to_numpy()
     columns = (
         habits.date_texts(lines["date"].to_numpy(), habits.date_habit(school)),
@@ -80,13 +74,17 @@ def _as_written(
         texts[place],
         MODE_WORDS[lines["mode"].to_numpy()],
         TRIGGER_WORDS[lines["trigger"].to_numpy()],
-        _visitors(world, record, school, place, role),
+        lines["visitor"].to_numpy(),
         ROLE_WORDS[role],
         np.array([habits.minutes_text(each) for each in lines["minutes"]], dtype=object),
-        content,
+        lines["note"].to_numpy(),
         rng.choice(np.array(_FEEDBACK, dtype=object), n),
         rng.choice(np.array(_FOLLOW_UP, dtype=object), n),
         habits.stamp_texts(lines["entered_at"].to_numpy()),
+        _days(lines["follow_up_due"]),
+        _days(lines["follow_up_done"]),
+        _ticks(lines["has_form"]),
+        _ticks(lines["has_photo"]),
     )
     body = pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
     if school % 5 == 2:
@@ -97,14 +95,12 @@ def _as_written(
     return body
 
 
-def _visitors(
-    world: World, record: TermRecord, school: int, place: np.ndarray, role: np.ndarray
-) -> np.ndarray:
-    """Invented teachers: a class teacher and three others to each class, two leaders to each school."""
-    n = len(record.district.classes)
-    of_class = invent_names(stream(world.seed, "teachers"), np.arange(4 * n)).reshape(n, 4)
-    leaders = invent_names(stream(world.seed, "leaders", school), np.arange(2))
-    return np.where(role == 2, leaders[place % 2], of_class[place, np.where(role == 0, 0, 1 + place % 3)])
+def _days(dates: pd.Series) -> np.ndarray:
+    return dates.dt.strftime("%Y-%m-%d").astype("object").fillna("").to_numpy(dtype=object)
+
+
+def _ticks(flags: pd.Series) -> np.ndarray:
+    return flags.map({True: "有", False: "无"}).astype("object").fillna("").to_numpy(dtype=object)
 
 
 def _line(**cells: str) -> list:

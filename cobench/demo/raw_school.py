@@ -7,15 +7,17 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from cobench.demo import habits
+from cobench.demo import habits, words
 from cobench.demo.calendar import TERMS, after, open_days, stream
 from cobench.demo.district import ABSENT, District
 from cobench.demo.outcomes import grade_words
 from cobench.demo.sheets import ACCEPTED, RawFile, Sheet, sheet, with_footers
 from cobench.demo.world import TermRecord, World
+from cobench.demo.written import numbers, words_of
+from cobench.demo.written import texts as texts_of
 
 STATUS_WORDS = np.array(["", "在读", "转入", "转出", "休学"], dtype=object)
-KIND_WORDS = {"lecture": "家长讲座", "guidance": "家庭教育指导活动", "parent_meeting": "家长会"}
+_TICKS = {True: "有", False: "无"}
 REASON_WORDS = {"absent": "缺考", "exempt": "免修", "deferred": "缓考", "blank": ""}
 _SUBJECTS = {"chinese": "语文", "math": "数学"}
 
@@ -219,25 +221,29 @@ def _sign_in(record: TermRecord, term: int, school: int) -> Iterator[Sheet]:
 
 
 def _activities(record: TermRecord, term: int, school: int) -> Sheet:
-    district = record.district
-    own = record.events[record.events["school_index"] == school].sort_values(["date", "kind"], kind="stable")
+    district, events = record.district, record.events
+    own = events[(events["school_index"] == school) & (events["register"] == "school")]
+    own = own.sort_values(["date", "kind"], kind="stable")
     texts = habits.class_texts(district, TERMS[term].school_year, habits.roster_habit(school))
-    came = record.attendance[record.attendance["present"]].groupby("event").size()
-    size = np.bincount(district.class_of[term][district.active(term)], minlength=len(district.classes))
     place = own["class_index"].to_numpy()
-    counted = (
-        own["event"].map(came).fillna(pd.Series(np.where(place >= 0, size[place] - 3, 30), index=own.index))
-    )
     dates = habits.date_texts(own["date"].to_numpy(), school % 3)
     if school % 3 == 2:
         dates = np.array([day.date() for day in own["date"]], dtype=object)
+    graded = own["grade"].notna().to_numpy()
     body = pd.DataFrame(
         {
             "日期": dates,
-            "活动类型": own["kind"].map(KIND_WORDS).to_numpy(),
-            "班级": np.where(place >= 0, texts[place], "全校"),
+            "活动类型": words_of(own["kind"], words.EVENTS),
+            "年级": words_of(own["grade"], words.GRADES),
+            "班级": np.where(place >= 0, texts[place], np.where(graded, "", "全校")),
             "主题": own["topic"].to_numpy(),
-            "参加人数": counted.astype(int).to_numpy(),
+            "类别": words_of(own["subject"], words.EVENT_SUBJECTS),
+            "主讲": texts_of(own["speaker"]),
+            "应到人数": numbers(own["n_invited"]),
+            "参加人数": numbers(own["n_present"]),
+            "时长": numbers(own["minutes"]),
+            "纪要": words_of(own["has_minutes"], _TICKS),
+            "反馈": words_of(own["has_feedback"], _TICKS),
         }
     )
     return sheet("活动记录", body)

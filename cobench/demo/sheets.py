@@ -82,7 +82,18 @@ def sheet(
         header.insert(0, (title,))
         merges.append((0, 0, 0, len(body.columns) - 1))
     rule = np.full(len(body), ACCEPTED, dtype=object) if rule is None else np.asarray(rule, dtype=object)
-    return with_footers(Sheet(name, tuple(header), tuple(merges), body.astype("object"), rule), footers)
+    return with_footers(Sheet(name, tuple(header), tuple(merges), _cells(body), rule), footers)
+
+
+def _cells(body: pd.DataFrame) -> pd.DataFrame:
+    """Cells as objects, None where there is none (pandas holds such texts as NaN)."""
+    columns = {
+        name: pd.Series(
+            np.where(body[name].isna(), None, body[name].astype("object")), body.index, dtype="object"
+        )
+        for name in body
+    }
+    return pd.DataFrame(columns)
 
 
 def with_footers(made: Sheet, footers: tuple[tuple, ...]) -> Sheet:

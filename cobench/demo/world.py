@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cobench.demo import events as activities
-from cobench.demo import exposure, outcomes, surveys
+from cobench.demo import exposure, ledger, ledger_tables, more_events, outcomes, paper, surveys
 from cobench.demo.calendar import TERMS, after, days, stream
 from cobench.demo.district import ABSENT, CATEGORIES, STATUSES, District, build_district
 from cobench.demo.exposure import Observed
@@ -17,7 +17,7 @@ from cobench.demo.outcomes import Marks
 from cobench.demo.planted import TARGETED
 from cobench.demo.surveys import Survey
 from cobench.demo.truth import truth_rows
-from cobench.tables import TABLES, conform, empty
+from cobench.tables import conform
 
 EVIDENCE = ("班主任摸排", "社区与民政比对", "班主任摸排", "学科教师评估", "心理筛查与班主任摸排")
 
@@ -43,6 +43,7 @@ class TermRecord:
     student_untreated: np.ndarray
     parent_survey: Survey
     parent_untreated: np.ndarray
+    ledgers: ledger.Ledgers
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,14 @@ class World:
     tables: dict[str, pd.DataFrame]
     truth: pd.DataFrame
     records: tuple[TermRecord, ...]
+
+    @cached_property
+    def gaming(self) -> pd.DataFrame:
+        """Records that two schools dressed up, and honest ones that look alike; see :func:`paper.gaming_rows`."""
+        rows = [
+            paper.gaming_rows(each.district, term, each.contacts) for term, each in enumerate(self.records)
+        ]
+        return pd.concat(rows, ignore_index=True)
 
     @cached_property
     def _delivery(self) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -107,8 +116,7 @@ def build_world(seed: int = 20240901, *, n_schools: int = 20, n_students: int = 
         for name in blocks[0]
     }
     truth = pd.concat([truth_rows(term, each) for term, each in enumerate(records)], ignore_index=True)
-    every = {name: tables[name] if name in tables else empty(name) for name in TABLES if name != "set_aside"}
-    return World(seed, district.people, every, truth, records)
+    return World(seed, district.people, tables, truth, records)
 
 
 def canonical_tables(world: World) -> dict[str, pd.DataFrame]:
@@ -132,9 +140,8 @@ def _live_through(seed: int, district: District) -> tuple[TermRecord, ...]:
         record, latent = _live_term(seed, district, term, observed, history, latent, since)
         records.append(record)
         observed = _observe(record, term)
-        told = exposure.canonical_contacts(district, term, record.contacts, record.silent)
-        position = pd.Index(district.people["student"]).get_indexer(told["student"])
-        history = history + np.bincount(position, minlength=n)
+        told = record.contacts.loc[~record.contacts["class_index"].isin(record.silent), "person"]
+        history = history + np.bincount(told, minlength=n)
         district, since = _next_labels(seed, district, term, record)
     return tuple(records)
 
@@ -149,7 +156,10 @@ def _live_term(
     since: np.ndarray,
 ) -> tuple[TermRecord, dict[str, np.ndarray]]:
     level = exposure.assign_levels(seed, district, term, observed, history)
+    silent = exposure.silent_classes(seed, district, term)
     contacts = exposure.draw_contacts(seed, district, term, level)
+    contacts = paper.made_up(seed, district, term, contacts, silent)
+    contacts = paper.with_paper(seed, district, term, contacts)
     happened = activities.draw_events(seed, district, term)
     attendance = activities.draw_attendance(seed, district, term, happened, observed)
     came = attendance.loc[attendance["present"], "person"].to_numpy()
@@ -160,11 +170,12 @@ def _live_term(
     of_parents, without, relation = surveys.parent_survey(
         seed, district, term, observed, latent, level, attended
     )
+    happened = more_events.all_events(seed, district, term, happened, attendance)
     record = TermRecord(
         district=district,
         since=since,
         level=level,
-        silent=exposure.silent_classes(seed, district, term),
+        silent=silent,
         contacts=contacts,
         events=happened,
         attendance=attendance,
@@ -178,6 +189,7 @@ def _live_term(
         student_untreated=alone,
         parent_survey=of_parents,
         parent_untreated=without,
+        ledgers=ledger.draw_ledgers(seed, district, term, since, happened),
     )
     here = district.active(term)
     now = {subject: result.process for subject, result in marks.items()} | belonging | relation
@@ -271,6 +283,7 @@ def _term_tables(term: int, record: TermRecord) -> dict[str, pd.DataFrame]:
             unlinked,
             record.mistyped,
         ),
+        **ledger_tables.ledger_tables(district, term, record.ledgers),
     }
 
 

@@ -15,7 +15,14 @@ from cobench.effects.exposure import default_within
 from cobench.effects.folds import cell_means, choose_adjustment, make_folds
 from cobench.effects.learners import Logistic, Ridge
 from cobench.effects.reasons import not_estimable
-from cobench.effects.sample import Sample, check_arms, levels_of, take_sample
+from cobench.effects.sample import (
+    Sample,
+    check_arms,
+    group_codes,
+    levels_of,
+    require_columns,
+    take_sample,
+)
 from cobench.effects.support import restrict_to_support
 from cobench.effects.weighting import (
     CLIP,
@@ -81,6 +88,7 @@ def aipw(
     reference: object = None,
     n_repeats: int = REPEATS,
     least_clusters: int = 2,
+    fold_by: str | None = None,
 ) -> pd.DataFrame:
     """Doubly robust effect of each level against the reference, from the rows of those two levels.
 
@@ -105,6 +113,9 @@ def aipw(
         Divisions into folds over which predictions are averaged.
     least_clusters : int
         Fewer clusters are refused.
+    fold_by : str, optional
+        Without a cluster: column, such as the student, on whose values the folds hang. They are then the same in every
+        completed data set, whatever was imputed; by default they hang on what rows hold. No student is in two folds.
 
     Returns
     -------
@@ -113,17 +124,22 @@ def aipw(
         influence contributions summed by cluster, CR2-corrected for the cell means, Satterthwaite df.
     """
     levels, base = levels_of(frame, treatment, reference)
+    extra = []
+    if fold_by is not None and cluster is None:
+        require_columns(frame, [fold_by])
+        extra = ["\0fold"]
+        frame = frame.assign(**{extra[0]: group_codes(frame, [fold_by]).astype("float64")})
 
     def fit(level: str) -> Answer:
         cells = default_within(frame, treatment, level, base, cluster) if within is None else within
         sample = take_sample(
             frame, outcome=outcome, treatment=treatment, level=level, reference=base, covariates=covariates,
-            within=cells, cluster=cluster,
+            within=cells, cluster=cluster, extra=extra,
         )  # fmt: skip
         check_clusters(sample, least_clusters)
         return answer_aipw(
             sample, estimand, learners=learners, n_folds=n_folds, seed=seed, adjustment=adjustment,
-            n_repeats=n_repeats,
+            n_repeats=n_repeats, held_together=bool(extra),
         )  # fmt: skip
 
     fits = [(level, partial(fit, level)) for level in levels]
@@ -139,8 +155,11 @@ def answer_aipw(
     seed: int = SEED,
     adjustment: str | None = None,
     n_repeats: int = REPEATS,
+    held_together: bool = False,
 ) -> Answer:
     """AIPW on one sample, on its common support.
+
+    ``held_together``: the first column of ``extra`` says which rows share a fold.
 
     Raises
     ------
@@ -152,7 +171,7 @@ def answer_aipw(
     fit = fit_aipw(
         y=sample.y, d=sample.d, x=sample.covariates.x, cell=sample.cell, cluster=sample.cluster,
         estimand=estimand, learners=learners, n_folds=n_folds, seed=seed, adjustment=adjustment,
-        n_repeats=n_repeats,
+        n_repeats=n_repeats, together=sample.extra[:, 0].astype(int) if held_together else None,
     )  # fmt: skip
     answer = Answer(
         sample=sample,
@@ -187,6 +206,7 @@ def fit_aipw(
     n_repeats: int = REPEATS,
     seed: int = SEED,
     adjustment: str | None = None,
+    together: np.ndarray | None = None,
 ) -> AipwFit:
     """Cross-fitted AIPW on arrays (Robins, Rotnitzky and Zhao 1994; Chernozhukov et al. 2018).
 
@@ -201,11 +221,14 @@ def fit_aipw(
     cell, cluster : ndarray of int, (n,), optional
     n_repeats : int
         Divisions into folds over which the out-of-fold predictions are averaged, so that little hangs on one.
+    together : ndarray of int, (n,), optional
+        Rows that share a fold, where there is no cluster.
     """
     groups = np.arange(len(y)) if cluster is None else cluster
     adjustment = choose_adjustment(cell, groups, d, estimand, adjustment)
     divisions = range(1 if n_folds == 1 else n_repeats)
-    folds = [make_folds(cell, groups, d, adjustment, n_folds, (seed, each)) for each in divisions]
+    held = groups if together is None else together
+    folds = [make_folds(cell, held, d, adjustment, n_folds, (seed, each)) for each in divisions]
     drawn = [_nuisance(y, d, x, cell, fold, adjustment, estimand, learners or {}) for fold in folds]
     raw, m0, m1 = (np.mean(each, axis=0) for each in zip(*drawn, strict=True))
     propensity, n_clipped = clipped(raw, d, CLIP)

@@ -11,6 +11,7 @@ from cobench.effects.inference import CLUSTERED, UNCLUSTERED
 from cobench.errors import ParameterError
 
 METHODS = ("difference", "regress", "ipw", "entropy_balance", "matching", "aipw", "iv")
+OVER_TERMS = ("did", "student_fixed_effects")
 ESTIMANDS = ("ATT", "ATE")
 ROLES = ("confirmatory", "exploratory")
 SE_TYPES = (*UNCLUSTERED, *CLUSTERED, "wild", "permutation")
@@ -161,6 +162,13 @@ def _validate(design: Design) -> None:
     _one_of("estimand", design.estimand, ESTIMANDS)
     _one_of("role", design.role, ROLES)
     for method in design.methods:
+        if method in OVER_TERMS:
+            raise ParameterError(
+                en=f"method {method} follows students over terms and a design is of one term: declare over_terms in "
+                f"study.toml, or call effects.{method} on a frame of students and terms",
+                zh=f"方法 {method} 跟踪学生的多个学期，而一个设计只含一个学期：请在 study.toml 中声明 over_terms，"
+                f"或对“学生×学期”的数据调用 effects.{method}",
+            )
         _one_of("methods", method, METHODS)
     if design.se_type is not None:
         _one_of("se_type", design.se_type, SE_TYPES)

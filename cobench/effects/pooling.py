@@ -139,7 +139,8 @@ def pooled_fit(
     frames : Imputed, or iterable of DataFrame
     estimator : callable
         From a frame to a frame of estimates, such as ``partial(aipw, outcome=..., cluster=...)``. Its seed has to be
-        fixed; with a cluster its folds are then the same in all data sets, because they hang on cluster labels only.
+        fixed; with a cluster its folds are then the same in all data sets, because they hang on cluster labels only,
+        without one if ``aipw`` is told ``fold_by``.
     role : optional
         Written into all rows.
     least : float

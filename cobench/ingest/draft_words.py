@@ -58,9 +58,21 @@ ALSO: dict[str, dict[str, tuple[str, ...]]] = {
         "teacher_role": ("教师角色", "家访教师身份"),
         "minutes": ("时长", "家访时长"),
         "entered_at": ("录入时间", "填报时间"),
+        "teacher": ("教师", "家访教师", "家访人"),
+        "note": ("家访内容", "家访情况"),
+        "follow_up_due": ("约定回访日期", "回访期限"),
+        "follow_up_done": ("回访完成日期", "回访日期"),
+        "has_form": ("登记表",),
+        "has_photo": ("照片", "图片"),
     },
     "attendance": {},
-    "events": {"class": _CLASS},
+    "events": {
+        "class": _CLASS,
+        "n_invited": ("应到人数", "应到"),
+        "n_present": ("参加人数", "实到人数", "到会人数"),
+        "has_minutes": ("纪要", "会议纪要"),
+        "has_feedback": ("反馈",),
+    },
     "outcomes": {"student_number": ("学籍号", "全国学籍号")},
 }
 SCHOOL_HEADERS = _SCHOOL
@@ -101,6 +113,7 @@ LABELS: dict[str, dict[str, str | bool]] = {
         "学习困难": "learning",
         "心理或行为异常": "mental",
     },
+    **dict.fromkeys(("has_form", "has_photo", "has_minutes", "has_feedback"), {"有": True, "无": False}),
     "present": {"已签到": True, "到": True, "是": True, "未到": False, "缺席": False, "否": False},
     "kind": {
         "家长讲座": "lecture",

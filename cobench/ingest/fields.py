@@ -67,12 +67,13 @@ def speakers(ctx: Context, texts: pd.Series) -> pd.Series:
 
 def note_keys(ctx: Context, texts: pd.Series) -> pd.Series:
     """Keyed hashes of free texts without blanks and punctuation; missing below :data:`MIN_NOTE` characters."""
+    return keyed(ctx.key, ctx.study.id, "note", recode(texts, plain_note))
 
-    def plain(text: str) -> str | None:
-        bare = _PUNCTUATION.sub("", clean_text(text)).casefold()
-        return bare if len(bare) >= MIN_NOTE else None
 
-    return keyed(ctx.key, ctx.study.id, "note", recode(texts, plain))
+def plain_note(text: str) -> str | None:
+    """The words of a note, as two notes are compared; None where they are too few to say anything."""
+    bare = _PUNCTUATION.sub("", clean_text(text)).casefold()
+    return bare if len(bare) >= MIN_NOTE else None
 
 
 def soft_labels(batch: Batch, name: str) -> pd.DataFrame:

@@ -45,8 +45,14 @@ def tidy_register(batch: Batch, ctx: Context) -> Tidy:
     """
     cells, table = batch.cells, TABLES[batch.source.table]
     school = school_or_unit(batch, ctx)
+    # A posted teacher is known at the school that sends her.
+    home = (
+        read_field(batch, ctx, "from_school", school["value"])
+        if "from_school" in batch.source.columns
+        else school
+    )
     read = {
-        name: read_field(batch, ctx, name, school["value"])
+        name: read_field(batch, ctx, name, home["value"])
         for name in table.columns
         if name not in _OWN or (name == "kind" and "kind" in cells)
     }
@@ -170,12 +176,13 @@ def _records(
 
 def _named(batch: Batch, name: str, term: Term, index: pd.Index) -> dict[str, object]:
     """Kind, item and date that the name of a wide column says."""
-    kind, _, item = (f"{batch.source.kind}.{name}" if batch.source.kind else name).partition(".")
-    month = _MONTH.fullmatch(item)
+    kind, *parts = ([batch.source.kind] if batch.source.kind else []) + name.split(".")
     said: dict[str, object] = {"kind": constant(kind, index)}
+    month = _MONTH.fullmatch(parts[-1]) if parts else None
     if month:
-        return said | {"date": constant(month_end(term, int(month.group(1))), index)}
-    return said | {"item": constant(item, index)} if item else said
+        said["date"] = constant(month_end(term, int(month.group(1))), index)
+        parts.pop()
+    return said | {"item": constant(".".join(parts), index)} if parts else said
 
 
 def month_end(term: Term, month: int) -> date:

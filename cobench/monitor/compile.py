@@ -16,6 +16,7 @@ from cobench.study import Term
 # Events arrive in registers: a class's notes, a community's log, and the school's own. Who sent a register but no row
 # of a kind did nothing of that kind; who didn't send it said nothing.
 CLASS_REGISTER = ("bulletin", "theme_discussion", "call_round", "communication_review", "year_summary")
+_CHILDREN = ("student", "key_student")
 _WITH_DATES = ("events", "contacts", "records", "checkins")
 
 
@@ -40,8 +41,9 @@ def heard_sql(standard: Standard, span: Span, term: Term, as_of: date) -> str:
     else:
         where = rows.where if standard.heard else "true"
         narrowed = _register(rows, kind) if rows.table == "events" and not standard.heard else _kinds(rows)
+        table = "sent" if rows.table == "records" and not standard.heard else rows.table
         query = (
-            f"select distinct {body} as body from {rows.table} r "
+            f"select distinct {body} as body from {table} r "
             f"where r.term in ({{terms}}) and {narrowed} and ({where})"
         )
     return query.format_map(_slots(span, term, as_of))
@@ -109,7 +111,7 @@ def _of_rows(standard: Standard, span: Span) -> str:
     return f"""
 with g as (
   select {body} as body, ({standard.weight})::double as weight, ({standard.ripe}) as ripe, ({standard.good}) as good
-  from {rows.table} r
+  from {"facts" if rows.table == "records" else rows.table} r
   where r.term in ({{terms}}) and {_kinds(rows)} and ({rows.where}) and {body} is not null{when}
 )
 select body, sum(weight) as n_all, coalesce(sum(weight) filter (ripe), 0) as n_units,
@@ -120,7 +122,8 @@ from g group by body"""
 
 def _rows(rows: Rows, unit: str) -> str:
     """Rows of the kinds and terms; those of a school or grade stand for each of its classes, and a class for its grade."""
-    plain = f"select r.* from {rows.table} r where {_terms(rows)} and {_kinds(rows)}"
+    table = "facts" if rows.table == "records" and unit not in _CHILDREN else rows.table
+    plain = f"select r.* from {table} r where {_terms(rows)} and {_kinds(rows)}"
     if unit == "tier":
         tier = "case r.level when 'grade' then 'grade ' || r.grade when 'class' then 'class ' || r.class_id else 'school' end"
         return f"select r.*, {tier} as tier from ({plain}) r"

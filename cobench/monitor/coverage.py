@@ -110,3 +110,66 @@ def key_students(study: Study, term: Term, frames: Mapping[str, pd.DataFrame]) -
     groups["any"] = set().union(*groups.values()) if groups else set()
     rows = [(name, len(group), len(group & at_home), len(group & anyhow)) for name, group in groups.items()]
     return pd.DataFrame(rows, columns=["category", "n_students", "n_at_home", "n_any"])
+
+
+def key_papers(study: Study, term: Term, frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Key students of ``term`` by category with what stands behind each, last the union ``any``.
+
+    Returns
+    -------
+    DataFrame
+        ``category, n_students, n_plan, n_archive`` (on file this school year), ``n_at_home`` (visited at home this school
+        year), ``n_followed`` (an agreed follow-up was done).
+    """
+    year = [each.id for each in study.school_year_terms(term.id)]
+    roster = set(_roster(term, frames)["student"])
+    records, contacts = frames["records"], frames["contacts"]
+    records = records[records["term"].isin(year) & records["holds"].fillna(True).astype(bool)]
+    contacts = contacts[contacts["term"].isin(year)]
+    having = {
+        "n_plan": set(records.loc[records["kind"] == "plan", "student"]),
+        "n_archive": set(records.loc[records["kind"] == "archive", "student"]),
+        "n_at_home": set(contacts.loc[contacts["mode"] == "at_home", "student"]),
+        "n_followed": set(contacts.loc[contacts["follow_up_done"].notna(), "student"]),
+    }
+    held = frames["memberships"]
+    held = held[(held["term"] == term.id) & held["student"].isin(roster)]
+    groups = {c.id: set(held.loc[held["category"] == c.id, "student"]) for c in study.categories}
+    groups["any"] = set().union(*groups.values()) if groups else set()
+    rows = [
+        (name, len(group), *(len(group & with_) for with_ in having.values()))
+        for name, group in groups.items()
+    ]
+    return pd.DataFrame(rows, columns=["category", "n_students", *having])
+
+
+def opinions(term: Term, records: pd.DataFrame) -> pd.DataFrame:
+    """Opinions of parents that schools received in ``term``, and when they were answered.
+
+    Returns
+    -------
+    DataFrame
+        ``school, n_opinions, n_at_once, n_in_time`` (within three days), ``n_later, n_unanswered, median_days`` (of those
+        not answered at once). A nil return is a row of zeros.
+    """
+    rows = records[(records["term"] == term.id) & (records["kind"] == "opinion")]
+    real = rows["value"].fillna(1) > 0
+    at_once = real & rows["holds"].fillna(False).astype(bool)
+    days = (rows["done"] - rows["date"]).dt.days.where(real & ~at_once)
+    flags = rows.assign(
+        n_opinions=real,
+        n_at_once=at_once,
+        n_in_time=days <= 3,
+        n_later=days > 3,
+        n_unanswered=real & ~at_once & rows["done"].isna(),
+        days=days,
+    )
+    counts = ["n_opinions", "n_at_once", "n_in_time", "n_later", "n_unanswered"]
+    grouped = flags.groupby("school", sort=True)
+    return (
+        grouped[counts]
+        .sum()
+        .astype("int64")
+        .join(grouped["days"].median().rename("median_days"))
+        .reset_index()
+    )

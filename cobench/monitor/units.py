@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 import duckdb
@@ -21,6 +21,9 @@ _USED = (
     "communities", "postings", "tasks", "responses", "outcomes",
 )  # fmt: skip
 _MEMORY = "1200MB"
+_SQL_TYPES = {
+    "date": "date", "time": "timestamp", "text": "varchar", "int": "bigint", "float": "double", "bool": "boolean",
+}  # fmt: skip
 
 # How a row r of events, records, ... belongs to a unit u. Classes, grades and tiers: see rows_for.
 LINKS: dict[str, str] = {
@@ -138,8 +141,9 @@ def lay_out(connection: duckdb.DuckDBPyConnection, study: Study, term: Term) -> 
             "insert into common_measures values (?)", [[each] for each in sorted(measures)]
         )
     for name in _USED:
-        source = f"raw_{name}" if f"raw_{name}" in held else f"({_nothing(name)})"
-        connection.execute(f"create view typed_{name} as select {_typed(name)} from {source}")
+        columns = set(connection.sql(f"from raw_{name}").columns) if f"raw_{name}" in held else set()
+        source = f"from raw_{name}" if columns else "where false"
+        connection.execute(f"create view typed_{name} as select {_typed(name, columns)} {source}")
     for name in _USED:
         connection.execute(f"create view {name} as {_view(name)}")
     list_units(connection, term)
@@ -158,6 +162,11 @@ def list_units(connection: duckdb.DuckDBPyConnection, term: Term) -> None:
         "create or replace table now_schools as select school, any_value(stage) as stage, "
         "school in (select school from roster) as taught from schools where term = ? group by school",
         [term.id],
+    )
+    # Most records are about children; what the rest and the question who sent what need is small.
+    connection.execute("create or replace table facts as select * from records where student is null")
+    connection.execute(
+        "create or replace table sent as select distinct school, unit, kind, term from records"
     )
     connection.execute(
         "create or replace table key_list as select distinct student from memberships where term = ? "
@@ -191,19 +200,10 @@ def _view(name: str) -> str:
     return f"select * from typed_{name}"
 
 
-def _typed(name: str) -> str:
-    kinds = {
-        "date": "date",
-        "time": "timestamp",
-        "text": "varchar",
-        "int": "bigint",
-        "float": "double",
-        "bool": "boolean",
-    }
+def _typed(name: str, held: Collection[str]) -> str:
+    """All columns of a table as DuckDB types; those that are stored without come out missing."""
+    typed = ((column, _SQL_TYPES[kind]) for column, kind in TABLES[name].columns.items())
     return ", ".join(
-        f'"{column}"::{kinds[kind]} as "{column}"' for column, kind in TABLES[name].columns.items()
+        f'"{column}"::{kind} as "{column}"' if column in held else f'null::{kind} as "{column}"'
+        for column, kind in typed
     )
-
-
-def _nothing(name: str) -> str:
-    return "select " + ", ".join(f'null as "{column}"' for column in TABLES[name].columns) + " where false"

@@ -75,6 +75,12 @@ def _disarm(soup: BeautifulSoup) -> None:
 
     for tag in soup.find_all(_DROPPED):
         tag.decompose()
+    told = set()
+    for style in soup.find_all("style"):  # every table brings the same one
+        if style.get_text() in told:
+            style.decompose()
+        else:
+            told.add(style.get_text())
     for node in soup.find_all(string=lambda text: type(text) in PreformattedString.__subclasses__()):
         node.extract()  # comments, doctypes and XML declarations
     for tag in soup.find_all(True):
@@ -153,3 +159,14 @@ def _box_tables(soup: BeautifulSoup, label: str) -> None:
         box: Tag = soup.new_tag("div")
         box.attrs |= {"class": "table-scroll", "role": "region", "tabindex": "0", "aria-label": name}
         table.wrap(box)
+    _tell_apart(soup)
+
+
+def _tell_apart(soup: BeautifulSoup) -> None:
+    """Number regions of the same name, so that a screen reader's list of them can be used."""
+    seen: dict[str, int] = {}
+    for box in soup.find_all(attrs={"role": "region", "aria-label": True}):
+        name = str(box["aria-label"])
+        seen[name] = seen.get(name, 0) + 1
+        if seen[name] > 1:
+            box["aria-label"] = f"{name} {seen[name]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,10 +17,13 @@ from cobench.lock import writing
 from cobench.new_study import bundled
 from cobench.release import ledger, scan_html
 from cobench.release.identifiers import Roster
+from cobench.run import settled
+from cobench.run.index import with_change
 from cobench.run.plan import Report, check_plan, plan_term
 from cobench.run.steps import StepLine
 from cobench.run.term_run import Download, Redo, RunResult, run_term
 from cobench.run.warm import Kernels
+from cobench.run.words import phrase
 from cobench.show.wording import phrases
 from cobench.study import Study
 from cobench.workbench import exports
@@ -41,6 +45,7 @@ def evaluate_term(
     language: str = "en",
     kernels: Kernels | None = None,
     redo: Redo = "changed",
+    scheduler: str | None = None,
 ) -> RunResult:
     """Evaluate ``term_id`` of ``study`` and publish its reports in ``reports/<term>/``.
 
@@ -51,7 +56,7 @@ def evaluate_term(
     languages : of the pages, by default those of the study.
     language : of progress and messages.
     kernels : see :func:`cobench.run.execute.execute`.
-    redo : see :func:`cobench.run.term_run.run_term`.
+    redo, scheduler : see :func:`cobench.run.term_run.run_term`.
     """
     study.term(term_id)
     wanted = tuple(languages or study.languages)
@@ -59,7 +64,9 @@ def evaluate_term(
     check_plan(plan(study, term_id, wanted, {ANY_SCHOOL: Text(ANY_SCHOOL, ANY_SCHOOL)}))
     # Held until the reports are published: a second run would mix its pages with these.
     with writing(study.root):
-        return _evaluate(study, term_id, wanted, only, school, jobs, console, language, kernels, redo)
+        return _evaluate(
+            study, term_id, wanted, only, school, jobs, console, language, kernels, redo, scheduler
+        )
 
 
 def _evaluate(
@@ -73,6 +80,7 @@ def _evaluate(
     language: str,
     kernels: Kernels | None,
     redo: Redo,
+    scheduler: str | None,
 ) -> RunResult:
     with StepLine(console=console, language=language) as steps:
         bring_up_to_date(study, term_id, jobs=jobs, on_progress=steps)
@@ -80,12 +88,22 @@ def _evaluate(
     exports.decide_term(desk)
     schools = {code: Text(name, name) for code, name in desk.schools.items()}
     reports = plan(study, term_id, wanted, schools, only=only, school=school)
-    names = Roster(load_names(study))
+    people = load_names(study)
+    partial = bool(only or school or set(wanted) != set(study.languages))
+    whole = not partial and redo == "changed"
+    clock = time.monotonic()
+    if whole and (same := settled.unchanged(study, term_id, reports, people)) is not None:
+        console.print(phrase("progress.reused", n=len(same))[language], highlight=False)
+        target = study.root / "reports" / term_id
+        return RunResult(tuple(same), target / "index.html", target / "run.json", time.monotonic() - clock)
+    names = Roster(people)
     known = [*phrases(), *desk.schools.values(), *study_phrases(study)]
     with tempfile.TemporaryDirectory(prefix="cobench-") as folder:
         with ledger.collecting() as tables:
             overview, downloads = exports.school_overview(desk), _downloads(desk, Path(folder))
-        return run_term(
+        if desk.term.baseline is not None:
+            overview = with_change(overview, study.root / "reports" / desk.term.baseline / "index.html")
+        result = run_term(
             study,
             term_id,
             reports,
@@ -94,13 +112,17 @@ def _evaluate(
             schools=overview,
             downloads=downloads,
             tables=tables,
-            partial=bool(only or school or set(wanted) != set(study.languages)),
+            partial=partial,
             console=console,
             language=language,
             kernels=kernels,
             redo=redo,
             populations=_populations(desk),
+            scheduler=scheduler,
         )
+    if not partial and redo != "failed" and result.exit_code == 0:
+        settled.note(study, term_id, reports, people)
+    return result
 
 
 def _populations(desk: Desk) -> dict[str, object]:
@@ -136,6 +158,7 @@ def plan(
         treatments={key: each.label for key, each in study.treatments.items() if key in declared},
         schools=schools,
         records=not any(source.table == "panel" for source in study.sources),
+        communities=any(source.table == "communities" for source in study.sources),
         only=only,
         school=school,
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cobench.declared import Text
+from cobench.errors import RunError, StorageError
 from cobench.reads import Read
 from cobench.run.kernels import kernel_environment, private_folder, write_kernelspec
 from cobench.run.plan import Report
@@ -23,6 +24,8 @@ from cobench.run.warm import Kernels, can_fork, fork_server
 from cobench.run.words import phrase
 
 STOP_SECONDS = 10
+# The error of a report that found no room to write: not a fault of the report, so the run ends.
+DISK_FULL = "DiskFull"
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ def execute(
     cell_timeout: int | None = 1800,
     kernels: Kernels | None = None,
     executed: Mapping[str, Path] | None = None,
+    scheduler: str | None = None,
 ) -> list[Outcome]:
     """Execute and render ``reports``, ``jobs`` at a time, into ``work_dir``.
 
@@ -114,6 +118,7 @@ def execute(
     kernels : ``warm`` (forked from a process that has imported the libraries) or ``ordinary``; warm where that can
         be had, by default. Reports come out the same.
     executed : executed notebooks by page, of reports that are only to be rendered.
+    scheduler : address of a dask scheduler whose workers run the reports, instead of processes of this one.
 
     Returns
     -------
@@ -122,13 +127,30 @@ def execute(
     if not reports:
         return []
     tell = on_event or (lambda event: None)
-    forked = can_fork() if kernels is None else kernels == "warm"
     tasks = _tasks(reports, work_dir, study_root, context, cell_timeout, executed or {})
+    if scheduler:
+        forced = None if kernels is None else kernels == "warm"
+        return _cluster().run_on_cluster(tasks, scheduler, tell, forked=forced)
+    forked = can_fork() if kernels is None else kernels == "warm"
     forked = forked and not all(task.executed for task in tasks)
     write_kernelspec(work_dir / "jupyter", forked=forked)
     environment = kernel_environment(work_dir)
     with fork_server(work_dir, environment) if forked else nullcontext({}) as found:
         return _in_workers(tasks, jobs, work_dir, environment | found, tell)
+
+
+def _cluster():
+    """The module that needs the extra ``cluster``."""
+    try:
+        from cobench.run import cluster
+    except ModuleNotFoundError as error:
+        if error.name not in ("distributed", "dask"):
+            raise
+        raise RunError(
+            en="running on a cluster needs the extra 'cluster': pip install 'cobench[cluster]'",
+            zh="在集群上运行需要安装附加组件 cluster：pip install 'cobench[cluster]'",
+        ) from None
+    return cluster
 
 
 def _in_workers(
@@ -147,7 +169,7 @@ def _in_workers(
             _next(worker, waiting, tell)
         while any(worker.task for worker in workers):
             for worker in _ready(workers):
-                outcome = _collect(worker)
+                outcome = refuse_full_disk(_collect(worker))
                 outcomes[outcome.report.path] = outcome
                 tell(Event("finished", outcome.report, outcome))
                 if not worker.process.is_alive() and waiting:
@@ -158,6 +180,22 @@ def _in_workers(
         for worker in workers:
             end_tree(worker.process)
     return [outcomes[task.report.path] for task in tasks]
+
+
+def refuse_full_disk(outcome: Outcome) -> Outcome:
+    """``outcome``, unless the disk was full.
+
+    Raises
+    ------
+    StorageError
+    """
+    if outcome.ename == DISK_FULL:
+        raise StorageError(
+            en="the disk is full, or a quota is used up: nothing was published, the previous reports are untouched, "
+            "and reports that are done are kept; free some space and run again",
+            zh="磁盘已满或配额用尽：没有发布任何页面，上一次的报告保持不变，已完成的报告已留存；请腾出空间后重新运行",
+        )
+    return outcome
 
 
 def _tasks(

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from cobench.declared import Text
+from cobench.run import page_data
 from cobench.run.render import PageContext, compose, short_hash
 from cobench.run.words import phrase
+from cobench.show.wording import number
 
-_WORST_FIRST = ("failed", "withheld", "ok")
-SCHOOL_COLUMNS = ("visit_coverage", "lecture_attendance", "standards_met")
+_DATA = "/*data*/"
+STATES = ("ok", "stale", "failed", "withheld")
+_WORST_FIRST = ("failed", "withheld", "stale", "ok")
+SCHOOL_COLUMNS = ("visit_coverage", "change", "lecture_attendance", "standards_met")
 
 
 @dataclass(frozen=True)
@@ -83,15 +88,16 @@ def render_index(
     manifest : content of ``run.json``.
     language : the one shown first; a button on the page changes it.
     schools : released figures, one row a school, with ``school`` and ``name`` and any of
-        ``visit_coverage`` and ``lecture_attendance`` (shares from 0 to 1), ``standards_met`` and
-        ``standards_judged`` (counts). A missing value is shown as a dash.
+        ``visit_coverage`` and ``lecture_attendance`` (shares from 0 to 1), ``change`` (of the coverage on last
+        term, in percentage points; see :func:`with_change`), ``standards_met`` and ``standards_judged`` (counts). A missing value is shown as a dash.
     downloads : label by file name, for data files in the same folder.
     """
-    groups = grouped(manifest["reports"], manifest["finished"])
+    groups = grouped([_judged(entry, manifest) for entry in manifest["reports"]], manifest["finished"])
     by_school = [group for group in groups if group.each == "school"]
     columns = [name for name in SCHOOL_COLUMNS if schools is not None and name in schools]
     title = Text(*(f"{context.study[each]} · {context.term_label[each]}" for each in ("zh", "en")))
-    return compose(
+    rows = school_rows(by_school, schools, columns)
+    html = compose(
         "index.html.j2",
         language,
         script="index.js",
@@ -99,13 +105,63 @@ def render_index(
         title=title,
         cards=[group for group in groups if group.each != "school"],
         columns=columns,
-        rows=school_rows(by_school, schools, columns),
+        rows=rows,
+        states=STATES,
+        data=_DATA,
         kinds=_kinds(groups),
-        counts=manifest["counts"],
+        counts=_counts(groups),
         downloads=downloads or {},
         footer=_footer(manifest),
         phrase=phrase,
     )
+    printed = [{"school": row.id} | dict(zip(columns, row.cells, strict=True)) for row in rows]
+    facts = {"page": "index.html", "term": context.term, "schools": printed}
+    main = html[html.index("<main") : html.index("</main>")]
+    return html.replace(_DATA, page_data.block(page_data.Carried({}, {}), facts, main), 1)
+
+
+def with_change(schools: pd.DataFrame | None, last_index: Path) -> pd.DataFrame | None:
+    """``schools`` with the ``change`` of their visit coverage on what ``last_index`` printed.
+
+    Both sides are taken as printed, to a tenth of a point, so the column says nothing that a reader of both indexes
+    could not work out. Without an index of last term there is no column.
+    """
+    if schools is None or "visit_coverage" not in schools or not last_index.is_file():
+        return schools
+    from bs4 import BeautifulSoup
+
+    soup = BeautifulSoup(last_index.read_text(encoding="utf-8"), "html.parser")
+    printed = (page_data.read_block(soup) or {}).get("schools", [])
+    then = {row["school"]: row["visit_coverage"] for row in printed if row.get("visit_coverage")}
+    if not then:
+        return schools
+    before = pd.to_numeric(schools["school"].map(then))
+    return schools.assign(change=(100 * schools["visit_coverage"]).round(1) - before)
+
+
+def _judged(entry: Mapping[str, Any], manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A page kept from an earlier run is stale where what it was made from has changed since."""
+    made_from = entry.get("inputs")
+    if entry["state"] != "ok" or not made_from:
+        return entry
+    changed = [name for name, value in inputs_of(manifest).items() if made_from.get(name) != value]
+    if not changed:
+        return entry
+    return {**entry, "state": "stale", "reason": vars(phrase(f"stale.{changed[0]}"))}
+
+
+def inputs_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides whether a page that is kept from the run of ``manifest`` is stale."""
+    return {
+        "data": manifest["raw_files_sha256"],
+        "settings": manifest["settings"],
+        "cobench": manifest["versions"].get("cobench"),
+    }
+
+
+def _counts(groups: Sequence[Group]) -> dict[str, int]:
+    states = [page.state for group in groups for page in group.pages]
+    return {state: states.count(state) for state in STATES}
 
 
 def grouped(entries: Sequence[Mapping[str, Any]], finished: str) -> list[Group]:
@@ -167,6 +223,8 @@ def _cell(row: Mapping[str, Any], column: str) -> str:
         return (
             f"{int(value)} / {int(judged)}" if judged is not None and not pd.isna(judged) else f"{int(value)}"
         )
+    if column == "change":
+        return number(float(value), 1, signed=True)
     return f"{100 * float(value):.1f}"
 
 

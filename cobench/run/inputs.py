@@ -24,9 +24,8 @@ from cobench.study import Study
 from cobench.workbench import term_release
 
 PACKAGE = Path(cobench.__file__).parent
-# Code in run/ that a report's execution passes through; the rest of run/ makes pages of what came out, or starts runs.
+# Code in run/ that a report's execution passes through; pages are made again, not run, when the rest of it changes.
 EXECUTING = ("engine.py", "fork_server.py", "kernels.py", "parameters.py", "provisioner.py", "worker.py")
-RENDERING = ("body.py", "glyphs.py", "render.py", "words.py", "words.toml")
 _NOT_READ = ("cli.py", "demo", "run", "bundled")
 _DISTRIBUTION = re.compile(r"(?P<name>.+?)-(?P<version>[^-]+)\.(?:dist|egg)-info")
 ABSENT = "absent"
@@ -111,8 +110,7 @@ def execution_code() -> str:
 @cache
 def rendering_code() -> str:
     """Hash of the code and templates that make a page of an executed notebook."""
-    run = PACKAGE / "run"
-    return _code([*(run / name for name in RENDERING), *sorted((run / "templates").rglob("*"))])
+    return _code(sorted((PACKAGE / "run").rglob("*.*")))
 
 
 @cache

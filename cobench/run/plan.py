@@ -15,7 +15,7 @@ from cobench.errors import ParameterError, RunError
 from cobench.run.parameters import problems, raise_together, read_notebook
 
 EACH = (None, "treatment", "school")
-NEEDS = (None, "records")
+NEEDS = (None, "records", "communities")
 _SAFE_NAME = re.compile(r"[\w.-]+")
 
 
@@ -49,7 +49,8 @@ class Report:
 
 @dataclass(frozen=True)
 class Declaration:
-    """``metadata.cobench`` of one notebook; ``needs`` is ``records`` where a study of one table won't do."""
+    """``metadata.cobench`` of one notebook; ``needs`` is ``records`` where a study of one table won't do, and
+    ``communities`` where the study must declare school communities."""
 
     notebook: Path
     each: str | None
@@ -69,6 +70,7 @@ def plan_term(
     treatments: Sequence[str] | Mapping[str, Text],
     schools: Sequence[str] | Mapping[str, Text],
     records: bool = True,
+    communities: bool = True,
     only: Sequence[str] = (),
     school: str | None = None,
 ) -> tuple[Report, ...]:
@@ -80,7 +82,8 @@ def plan_term(
         ``"."`` keeps the machine's paths out of the pages.
     treatments, schools : ids, or labels by id. ``{treatment}`` and ``{school}`` in a declared title are
         filled with the label.
-    records : whether the study has schools' records; notebooks that need them are left out otherwise.
+    records, communities : whether the study has schools' records, and declares school communities; notebooks that need
+        them are left out otherwise.
     only : names of notebooks or reports to keep; ``*`` and ``?`` are wildcards.
     school : keep only this school's reports (and, where ``only`` names others, those).
 
@@ -93,10 +96,11 @@ def plan_term(
     """
     members = {"treatment": _labels(treatments), "school": _labels(schools)}
     _check_school(school, members["school"])
+    held = {None: True, "records": records, "communities": communities}
     reports = [
         _report(declared, member, label, term_id, str(study_root), language)
         for declared in declarations(Path(notebooks_dir))
-        if records or declared.needs is None
+        if held[declared.needs]
         for member, label in (members[declared.each] if declared.each else {None: None}).items()
         for language in languages
     ]
@@ -153,7 +157,9 @@ def _declaration(path: Path) -> Declaration | None:
         )
     needs = declared.get("needs")
     if needs not in NEEDS:
-        raise _bad_declaration(path, "needs must be null or records", "needs 应为 null 或 records")
+        raise _bad_declaration(
+            path, "needs must be null, records or communities", "needs 应为 null、records 或 communities"
+        )
     if not _bilingual(title):
         raise _bad_declaration(path, "title needs zh and en", "title 需要 zh 和 en")
     about = declared.get("about")

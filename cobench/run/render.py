@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cobench.declared import Text
-from cobench.run.body import PageError, finish_body
+from cobench.run import page_data
+from cobench.run.body import Body, Heading, PageError, finish_body
+from cobench.run.glossary import HEADING_ID, with_glossary
 from cobench.run.glyphs import chinese_characters, font_face
 from cobench.run.plan import Report
 from cobench.run.words import phrase, words
@@ -71,6 +73,7 @@ def render_report(nb: NotebookNode, report: Report, *, context: PageContext) -> 
     prepared = _prepare(nb, report.language)
     fragment, _ = _exporter().from_notebook_node(prepared)
     body = finish_body(fragment, report.language)
+    body, data = _with_data(body, page_data.gather(prepared), report, context)
     return compose(
         "page.html.j2",
         report.language,
@@ -78,9 +81,39 @@ def render_report(nb: NotebookNode, report: Report, *, context: PageContext) -> 
         report=report,
         context=context,
         title=body.title or report.title[report.language],
+        data=data,
         footer=_footer(report, context),
         **_links(report, context),
     )
+
+
+def _with_data(
+    body: Body, carried: page_data.Carried, report: Report, context: PageContext
+) -> tuple[Body, str]:
+    """The body with the reviewers' section at its end, and the page's data block."""
+    text = words(report.language, "data")
+    rows = page_data.cited_rows(carried, body.html)
+    section = (
+        _environment()
+        .get_template("page_data.html.j2")
+        .render(words=text, rows=rows, name=Path(report.path).stem, **vars(carried))
+    )
+    facts = {
+        "page": report.path,
+        "study": context.study[report.language],
+        "term": context.term,
+        "language": report.language,
+        "parameters": {name: value for name, value in report.parameters.items() if name != "study"},
+        "simulated": context.simulated,
+        "versions": dict(context.versions),
+    }
+    if not carried.estimates and not carried.tables:
+        return body, page_data.block(carried, facts, body.html)
+    html, has_words = with_glossary(body.html + section, report.language)
+    more = [Heading("page-data-heading", text["heading"])]
+    more += [Heading(HEADING_ID, text["glossary"])] if has_words else []
+    contents = (*body.contents, *more)
+    return Body(html, contents, body.title), page_data.block(carried, facts, html)
 
 
 def render_placeholder(report: Report, state: str, reason: Text, *, context: PageContext) -> str:
@@ -105,7 +138,7 @@ def compose(template: str, language: str, *, script: str = "page.js", **slots: A
 
     The content security policy allows nothing but what the page carries, and only this script.
     """
-    code = _read(script)
+    code = _read(script) + _read("sort.js")
     digest = base64.b64encode(hashlib.sha256(code.encode("utf-8")).digest()).decode("ascii")
     html = (
         _environment()

@@ -16,13 +16,14 @@ from rich.console import Console
 
 from cobench.declared import Text
 from cobench.errors import RunError
+from cobench.lock import storing
 from cobench.release.structure import Registered
 from cobench.run import gate
 from cobench.run import manifest as manifests
 from cobench.run.cache import Cache
 from cobench.run.execute import Event, Outcome, execute
 from cobench.run.guard import check_reports
-from cobench.run.index import render_index
+from cobench.run.index import inputs_of, render_index
 from cobench.run.kernels import private_folder
 from cobench.run.plan import Report, check_plan
 from cobench.run.progress import ProgressLine, ui_language
@@ -84,6 +85,7 @@ def run_term(
     kernels: Kernels | None = None,
     redo: Redo = "changed",
     populations: Mapping[str, object] | None = None,
+    scheduler: str | None = None,
 ) -> RunResult:
     """Run ``reports`` and publish them in ``reports/<term>/``.
 
@@ -105,6 +107,7 @@ def run_term(
     redo : ``changed`` runs what is new, has changed or failed, ``all`` everything, ``failed`` only what failed or was
         withheld last time; the others are then kept, as with ``partial``.
     populations : see :func:`cobench.run.guard.check_reports`.
+    scheduler : see :func:`cobench.run.execute.execute`.
 
     Raises
     ------
@@ -145,6 +148,7 @@ def run_term(
             language=speak,
             cell_timeout=cell_timeout,
             kernels=kernels,
+            scheduler=scheduler,
         )
         earlier_terms = [each.id for each in study.terms_until(term_id)]
         outcomes = check_reports(outcomes, term=term_id, also=earlier_terms, populations=populations)
@@ -167,7 +171,8 @@ def run_term(
         )
         _check_edition(edition, scan, study)
         term_release.add_edition(study, term_id, passed.tables)
-        publish(target, edition, earlier)
+        with storing():
+            publish(target, edition, earlier)
         _settle(cache, outcomes, edition)
     except KeyboardInterrupt:
         console.print(phrase("progress.interrupted")[speak], highlight=False)
@@ -187,6 +192,7 @@ def _make(
     language: str,
     cell_timeout: int | None,
     kernels: Kernels | None,
+    scheduler: str | None,
 ) -> list[Outcome]:
     """Outcomes of all ``reports``: executed, rendered again, or as they are."""
     judged = {report.path: cache.judge(report) for report in reports}
@@ -208,6 +214,7 @@ def _make(
             on_event=follow,
             cell_timeout=cell_timeout,
             kernels=kernels,
+            scheduler=scheduler,
             executed={
                 path: cache.notebook(each.report) for path, each in anew.items() if each.action == "render"
             },
@@ -335,7 +342,7 @@ def _kept(earlier: Mapping[str, Any] | None, reports: Sequence[Report], target: 
     """Entries of the last run that this one leaves alone and whose pages are still as published."""
     replaced = {report.path for report in reports}
     return [
-        entry | {"carried_over": True}
+        {"inputs": inputs_of(earlier or {})} | entry | {"carried_over": True}
         for entry in (earlier or {}).get("reports", [])
         if entry["page"] not in replaced
         and (page := target / Path(entry["page"]).name).is_file()

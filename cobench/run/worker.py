@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import threading
@@ -14,10 +15,11 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cobench.lock import is_full
 from cobench.reads import VARIABLE as READS
 from cobench.reads import noted
 from cobench.release.ledger import VARIABLE as LEDGER
-from cobench.run.execute import Outcome, Task
+from cobench.run.execute import DISK_FULL, Outcome, Task
 from cobench.run.kernels import KERNEL
 from cobench.run.render import source_cells
 from cobench.run.words import phrase
@@ -77,6 +79,8 @@ def run_report(task: Task) -> Outcome:
         task.notebook.write_text(nbformat.writes(notebook), encoding="utf-8")
         reason = phrase("reason.page_error", what=error.text)
         return _failed(task, started, reason, error, cell=None)
+    except OSError as error:
+        return _failed(task, started, phrase("reason.run_error"), error, cell=None, full=is_full(error.errno))
     except Exception as error:  # whatever a notebook raises is that report's failure
         return _failed(task, started, *_explain(error, task))
     return Outcome(
@@ -179,14 +183,18 @@ def _failed_cell(task: Task) -> int | None:
     return begun[-1] if begun else None
 
 
-def _failed(task: Task, started: float, reason, error: Exception, cell: int | None) -> Outcome:
+def _failed(
+    task: Task, started: float, reason, error: Exception, cell: int | None, *, full: bool = False
+) -> Outcome:
+    told = re.match(r"\[Errno (\d+)\]", str(getattr(error, "evalue", "")))
+    full = full or getattr(error, "ename", "") == "StorageError" or bool(told and is_full(int(told[1])))
     return Outcome(
         report=task.report,
         state="failed",
         seconds=time.monotonic() - started,
         notebook=task.notebook if task.notebook.exists() else None,
         reason=reason,
-        ename=getattr(error, "ename", type(error).__name__),
+        ename=DISK_FULL if full else getattr(error, "ename", type(error).__name__),
         cell=cell,
         detail="".join(traceback.format_exception(error)),
     )

@@ -13,7 +13,7 @@ import pandas as pd
 from cobench.errors import ReleaseError
 from cobench.release.escape import escape_html
 from cobench.release.released import Released, require_released
-from cobench.show.displayed import Displayed
+from cobench.show.displayed import CARRIED_MIME, Displayed
 from cobench.show.fonts import MUTED, missing_glyphs_are_errors, theme
 from cobench.show.labels import Labels
 from cobench.show.lines import wrap
@@ -52,7 +52,7 @@ class Figure:
         inner = table(self.data, language=self.language, labels=self.labels, caption="")
         summary = escape_html(say("table.data_behind", self.language))
         html = f'<details class="data-behind"><summary>{summary}</summary>{inner.html}</details>'
-        return Displayed(html, inner.text)
+        return Displayed(html, inner.text, inner.carried)
 
     def save(self, path) -> None:
         """Write the PNG."""
@@ -60,11 +60,13 @@ class Figure:
             file.write(self.png)
 
     def _repr_mimebundle_(self, include=None, exclude=None):
+        behind = self.behind()
         data = {
             "image/png": base64.b64encode(self.png).decode("ascii"),
             "text/plain": self.title,
-            TABLE_MIME: self.behind().html,
+            TABLE_MIME: behind.html,
         }
+        data |= {CARRIED_MIME: list(behind.carried)} if behind.carried else {}
         return data, {"image/png": {"alt": self.alt, "width": int(WIDTH * 100)}}
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cobench.release.escape import escape_html
+from cobench.show.carried import carried_rows, cite, citing, linked, unmarked
 from cobench.show.displayed import Displayed
 from cobench.show.labels import Labels
 from cobench.show.sentences import (
@@ -59,11 +59,13 @@ def answer(
     rows: Sequence[Mapping], labels: Labels, language: str, context: Context | None = None
 ) -> Displayed:
     """:func:`answer_text` with the badge of every kind of evidence that occurs in it."""
-    text = answer_text(rows, labels, language, context)
+    with citing():
+        text = answer_text(rows, labels, language, context)
     kinds = [kind for kind in (*EVIDENCE, "not_estimable") if any(_kind(row) == kind for row in rows)]
     badges = " ".join(evidence_badge(kind, language) for kind in kinds)
     told = " ".join(f"[{say(f'evidence.{kind}', language)}]" for kind in kinds)
-    return Displayed(f'<p class="finding">{escape_html(text)} {badges}</p>', f"{text} {told}".strip())
+    html = f'<p class="finding">{linked(text)} {badges}</p>'
+    return Displayed(html, f"{unmarked(text)} {told}".strip(), tuple(carried_rows(rows, labels, language)))
 
 
 def answer_text(
@@ -179,7 +181,10 @@ class _Teller:
             return ""
         named = [
             self.say(
-                "lost_row", **self._about(row), **self._estimate(row), p=p_text(_number(row, "p_adjusted"))
+                "lost_row",
+                **self._about(row),
+                **self._estimate(row),
+                p=cite(row, "p_adjusted", p_text(_number(row, "p_adjusted"))),
             )
             for row in rows
         ]
@@ -203,7 +208,8 @@ class _Teller:
         from cobench.effects.estimates import minimum_detectable  # a heavy room
 
         size = minimum_detectable(_number(row, "std_error"), _number(row, "df"))
-        told = {"size": with_unit(size, row, self.labels, self.language), "outcome": self._outcome(row)}
+        shown = cite(row, "detectable", with_unit(size, row, self.labels, self.language))
+        told = {"size": shown, "outcome": self._outcome(row)}
         interest = self.context.interest.get(str(row.get("outcome", "")))
         if interest is None:
             return size, self.say("seen", **told)
@@ -245,7 +251,7 @@ class _Teller:
 
     def _estimate(self, row: Mapping) -> dict[str, str]:
         estimate = with_unit(_number(row, "estimate"), row, self.labels, self.language)
-        return {"estimate": estimate, "interval": interval_text(row, self.language)}
+        return {"estimate": cite(row, "estimate", estimate), "interval": interval_text(row, self.language)}
 
     def _caution(self, kind: str, treatment: str) -> dict[str, str]:
         return {"assumption": self.assumption} if kind == "quasi_experimental" else {"treatment": treatment}

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from cobench.release.escape import csv_text, escape_html
 from cobench.release.released import Released, require_released
+from cobench.show.carried import carried_rows, citing, linked, unmarked
 from cobench.show.displayed import Displayed
 from cobench.show.labels import Labels
 from cobench.show.sentences import effect_sentence, evidence_badge
@@ -39,7 +40,7 @@ def bullets(texts: Iterable[str]) -> Displayed:
 def folded(summary: str, inner: Displayed) -> Displayed:
     """A part of the page that opens on request."""
     html = f'<details class="data-behind"><summary>{escape_html(summary)}</summary>{inner.html}</details>'
-    return Displayed(html, inner.text)
+    return Displayed(html, inner.text, inner.carried)
 
 
 def notice(text: str) -> Displayed:
@@ -49,7 +50,7 @@ def notice(text: str) -> Displayed:
 
 def md(text: str) -> str:
     """``text`` with everything escaped that Markdown or HTML would take for mark-up."""
-    return _MARKDOWN.sub(r"\\\1", escape_html(text))
+    return escape_html(_MARKDOWN.sub(r"\\\1", text))
 
 
 def finding(
@@ -60,12 +61,15 @@ def finding(
     ``clauses`` (``assumption``, ``sensitivity``, ``remedy``) go to
     :func:`~cobench.show.sentences.effect_sentence`; ``why`` is the badge's reason, from the checks.
     """
-    sentence = effect_sentence(row, labels, language, **clauses)
+    with citing():
+        sentence = effect_sentence(row, labels, language, **clauses)
     unanswered = row.get("status") == "not_estimable"
     evidence = "not_estimable" if unanswered else str(row.get("evidence") or "descriptive")
     badge = evidence_badge(evidence, language, why)
     label = say(f"evidence.{evidence}", language)
-    return Displayed(f'<p class="finding">{escape_html(sentence)} {badge}</p>', f"{sentence} [{label}]")
+    html = f'<p class="finding">{linked(sentence)} {badge}</p>'
+    carried = carried_rows([row], labels, language)
+    return Displayed(html, f"{unmarked(sentence)} [{label}]", tuple(carried))
 
 
 def download(released: Released, filename: str, language: str) -> Displayed:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 from cobench.release.escape import escape_html
+from cobench.show.carried import cite
 from cobench.show.labels import Labels
 from cobench.show.wording import decimals, has, number, p_text, say, sentence_case
 
@@ -61,14 +62,15 @@ def effect_sentence(
     text = _fill(key, language, filled)
     p = _number(row, "p_adjusted")
     if found and math.isfinite(p) and p >= 0.05:
-        text += say("effect.multiplicity", language, p=p_text(p))
+        text += say("effect.multiplicity", language, p=cite(row, "p_adjusted", p_text(p)))
     return sentence_case(text)
 
 
 def interval_text(row: Mapping, language: str) -> str:
     """``95% CI 0.05 to 0.19`` of one row."""
     low, high = interval_limits(row)
-    return say("effect.interval", language, level=f"{100 * _level(row):.0f}", low=low, high=high)
+    text = say("effect.interval", language, level=f"{100 * _level(row):.0f}", low=low, high=high)
+    return cite(row, "interval", text)
 
 
 def interval_limits(row: Mapping) -> tuple[str, str]:
@@ -151,13 +153,13 @@ def effect_numbers(row: Mapping, labels: Labels, language: str) -> dict[str, str
     raised = ("increased", "reduced") if counted else ("raised", "lowered")
     higher = ("more", "fewer") if counted else ("higher", "lower")
     size = _number(row, "effect_size")
-    percent = f"{100 * abs(size):.0f}"
+    percent = cite(row, "percent", f"{100 * abs(size):.0f}")
     mde = minimum_detectable(std_error, _number(row, "df"))
     return {
-        "size": with_unit(abs(estimate), row, labels, language),
-        "estimate": with_unit(estimate, row, labels, language),
+        "size": cite(row, "size", with_unit(abs(estimate), row, labels, language)),
+        "estimate": cite(row, "estimate", with_unit(estimate, row, labels, language)),
         "interval": interval_text(row, language),
-        "mde": with_unit(mde, row, labels, language),
+        "mde": cite(row, "detectable", with_unit(mde, row, labels, language)),
         "raised": say(f"verb.{raised[0 if up else 1]}", language),
         "higher": say(f"verb.{higher[0 if up else 1]}", language),
         "gap": say("effect.gap", language, percent=percent) if math.isfinite(size) else "",

@@ -9,10 +9,11 @@ import pandas as pd
 
 from cobench.release.escape import escape_html
 from cobench.release.released import Released, readable_mark, require_released
+from cobench.show.carried import carried_estimates, carried_table
 from cobench.show.displayed import Displayed
 from cobench.show.labels import Labels
 from cobench.show.lines import breadth
-from cobench.show.sentences import evidence_badge, reason_text
+from cobench.show.sentences import reason_text
 from cobench.show.wording import decimals, number, p_text, say, typeset
 
 Format = str | Callable[[object], str]
@@ -27,8 +28,7 @@ STYLE = (
     ":where(.cobench-table thead th){font-weight:600;border-bottom:1.5px solid #5f6b76;vertical-align:bottom}"
     ":where(.cobench-table .long){min-width:14em}:where(.cobench-table .short){white-space:nowrap}"
     ":where(.cobench-table .num){text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}"
-    ":where(.cobench-table .suppressed,.cobench-table .no-data,.cobench-table .note)"
-    "{opacity:.72}:where(.cobench-table .note){font-size:.9em;margin:.4em 0 0}</style>"
+    ":where(.cobench-table .note){font-size:.9em;margin:.4em 0 0}</style>"
 )
 P_VALUES = {"p_value", "p_adjusted"}
 TEXT_ROWS = 12
@@ -72,9 +72,9 @@ def table(
         If ``released`` isn't a :class:`~cobench.release.Released`.
     """
     released = require_released(released)
-    whole = released.frame
+    whole, labels = released.frame, labels or Labels()
+    estimates = carried_estimates(released, labels, language)
     released = released if columns is None else released.pick(columns)
-    labels = labels or Labels()
     formats = {c: "percent" for c in map(str, released.frame) if c.startswith("share")} | dict(formats or {})
     units = dict(units or {})
     for column, form in formats.items():
@@ -86,8 +86,18 @@ def table(
     cells = _cells(released, whole, names, formats, labels, language)
     caption = released.title if caption is None else caption
     notes = [line for line in (released.note if note is None else note, *_legend(released, language)) if line]
-    html = _html(heads, numeric, cells, names, caption, notes, language)
-    return Displayed((STYLE if style else "") + html, _plain(caption, heads, cells, language))
+    printed = [_printed(name, formats.get(name), numeric[j]) for j, name in enumerate(names)]
+    carried = carried_table(released, heads, caption, printed)
+    html = _html(heads, numeric, cells, names, caption, notes, language, carried["id"])
+    text = _plain(caption, heads, cells, language)
+    return Displayed((STYLE if style else "") + html, text, (*estimates, carried))
+
+
+def _printed(name: str, form: Format | None, is_number: bool) -> str:
+    """How the numbers of a column are printed: ``percent``, ``number``, or ``text`` where a function words them."""
+    if callable(form) or not is_number or name == "at":
+        return "text"
+    return "percent" if form in ("percent", "percent1") else "number"
 
 
 def _is_number_column(column: pd.Series) -> bool:
@@ -202,6 +212,7 @@ def _html(
     caption: str,
     notes: list[str],
     language: str,
+    identity: str,
 ) -> str:
     def css(j: int, extra: str = "") -> str:
         classes = " ".join(part for part in ("num" if numeric[j] else "", extra) if part)
@@ -214,10 +225,11 @@ def _html(
         for j, (text, kind, key) in enumerate(row):
             inner = escape_html(text)
             if names[j] == "evidence" and key:
-                inner = evidence_badge(key, language)
+                inner = f'<span class="badge" data-evidence="{escape_html(key)}">{inner}</span>'
             label = {"suppressed": "table.hidden_cell", "no-data": "table.missing_cell"}.get(kind)
             title = f' title="{escape_html(say(label, language))}"' if label else ""
             tag, scope = ("th", ' scope="row"') if j == 0 else ("td", "")
+            kind = "" if kind == "short" and numeric[j] else kind
             parts.append(f"<{tag}{scope}{css(j, kind)}{title}>{inner}</{tag}>")
         body.append(f"<tr>{''.join(parts)}</tr>")
     if not cells:
@@ -229,7 +241,8 @@ def _html(
     label = escape_html(caption or say("table.scroll", language))
     return (
         f'<div class="cobench-table table-scroll" role="region" tabindex="0" aria-label="{label}">'
-        f"<table>{top}<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>{foot}</div>"
+        f'<table data-carried="{identity}">{top}<thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(body)}</tbody></table>{foot}</div>"
     )
 
 

@@ -11,7 +11,7 @@ from importlib.resources import files
 
 from cobench.errors import CobenchError
 
-FILES = ("wording.toml", "pages.toml")
+FILES = ("wording.toml", "pages.toml", "communities.toml")
 LANGUAGES = ("zh", "en")
 MINUS = "\u2212"
 

@@ -78,6 +78,8 @@ def _told(desk: Desk, treatment: str, steps: pd.DataFrame) -> list[str]:
     texts = []
     for row in steps.to_dict("records"):
         text, (kind, _, column) = row[f"text_{desk.language}"], row["step"].partition(":")
+        if kind == "analysed" and row["dropped"]:
+            text = desk.say("page.flow_other_arms")
         if column:
             text = text.replace(column, labels.text("covariate", column, desk.language))
         column = {"outcome_missing": effect.outcome, "exposure_unknown": treatment}.get(kind, column)
@@ -193,7 +195,15 @@ def attrition(desk: Desk, treatment: str) -> Displayed:
     drawn = [effect for effect in effects_of(desk, treatment) if effect.assignment]
     if not drawn or not desk.has("attrition"):
         return paragraph(desk.say("page.attrition_not_applicable"))
-    return together(part for effect in drawn for part in _attrition(desk, effect))
+    parts, shown = [], []
+    lost = desk.derived("attrition")
+    for effect in drawn:
+        own = lost[lost["effect"] == effect.id].drop(columns="effect").reset_index(drop=True)
+        same = (effect.outcome, effect.filter, effect.assignment)
+        if not any(same == other and own.equals(table_) for other, table_ in shown):
+            parts += _attrition(desk, effect)
+        shown.append((same, own))
+    return together(parts)
 
 
 def _attrition(desk: Desk, effect: Effect) -> list[Displayed]:
@@ -229,19 +239,26 @@ def _attrition(desk: Desk, effect: Effect) -> list[Displayed]:
     )
     if not len(bounds):
         return [shown]
-    rows = bounds.assign(reason=[desk.reason(each) for each in bounds["reason"]])
-    told = release_estimates(rows, min_cell=desk.min_cell, planned=desk.planned)
-    return [
-        shown,
-        table(
-            told.pick(["contrast", "estimand", "estimate", "conf_low", "conf_high", "reason"]),
-            language=desk.language,
-            labels=labels,
-            caption=desk.say("page.bounds", outcome=outcome),
-            formats=dict.fromkeys(("estimate", "conf_low", "conf_high"), ".2f"),
-            note=desk.say("page.bounds_note"),
-        ),
-    ]
+    refused = bounds[bounds["status"] != "ok"].drop_duplicates("contrast")
+    parts = [shown]
+    if len(refused) < bounds["contrast"].nunique():
+        known = bounds[bounds["status"] == "ok"].reset_index(drop=True)
+        told = release_estimates(known, min_cell=desk.min_cell, planned=desk.planned)
+        parts.append(
+            table(
+                told.pick(["contrast", "estimand", "estimate", "conf_low", "conf_high"]),
+                language=desk.language,
+                labels=labels,
+                caption=desk.say("page.bounds", outcome=outcome),
+                formats=dict.fromkeys(("estimate", "conf_low", "conf_high"), ".2f"),
+                note=desk.say("page.bounds_note"),
+            )
+        )
+    for row in refused.to_dict("records"):
+        contrast = desk.labels.contrast(effect.treatment, row["contrast"], desk.language)
+        reason = desk.reason(row["reason"])
+        parts.append(paragraph(desk.say("page.bounds_refused", contrast=contrast, reason=reason)))
+    return parts
 
 
 def without_small_steps(flow: pd.DataFrame, text: str, min_cell: int) -> pd.DataFrame:

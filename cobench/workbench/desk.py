@@ -22,7 +22,7 @@ from cobench.release import Counted, Released, ledger, release_estimates
 from cobench.release.structure import Key
 from cobench.show import Displayed, Labels, guard_display, say, study_labels, use_theme
 from cobench.study import Study, Term, find_study, load_study
-from cobench.workbench import term_release
+from cobench.workbench import overview, term_release
 
 NEWEST = "newest"
 METHOD_ORDER = ("difference", "regress", "ipw", "entropy_balance", "matching", "aipw", "iv")
@@ -59,7 +59,9 @@ def open_study(path: str | Path = ".", term: str = NEWEST, language: str = "zh")
 
         bring_up_to_date(study, opened.id)
         decide_term(Desk(study, opened, language))
-    return Desk(study, opened, language)
+    desk = Desk(study, opened, language)
+    overview.show_released(desk)
+    return desk
 
 
 def together(parts: Iterable[Displayed]) -> Displayed:
@@ -155,6 +157,29 @@ class Desk:
     @cached_property
     def _released(self) -> Released:
         return self._estimates(self.derived("estimates"))
+
+    def __getitem__(self, treatment: str) -> Released:
+        """The released estimates of one treatment; in JupyterLab the Tab key lists them.
+
+        Raises
+        ------
+        ParameterError
+            For a treatment that isn't declared.
+        """
+        return overview.estimates_of(self, treatment)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return overview.treatments(self)
+
+    def checks(self, treatment: str | None = None) -> Released:
+        """The term's checks (of one treatment) with a sentence each, released."""
+        return overview.checks_of(self, treatment)
+
+    def _repr_html_(self) -> str:
+        return overview.describe(self).html
+
+    def __repr__(self) -> str:
+        return f"Desk({self.study.id}, {self.term.id}, {self.language})"
 
     def curves(self) -> Released:
         """Declared curves by dose and over terms; points that rest on a small group are hidden."""

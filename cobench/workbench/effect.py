@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 
 from cobench.declared import Text
@@ -13,7 +15,6 @@ from cobench.show import (
     Figure,
     Labels,
     bullets,
-    download,
     finding,
     folded,
     love_plot,
@@ -21,8 +22,10 @@ from cobench.show import (
     paragraph,
     table,
 )
+from cobench.show.carried import carried_estimates
 from cobench.study import Effect
 from cobench.workbench import summary
+from cobench.workbench.checklist import checklist
 from cobench.workbench.desk import Desk, together
 
 DECLARED_COLUMNS = [
@@ -231,11 +234,11 @@ def specification(desk: Desk, treatment: str) -> Displayed:
 
 
 def downloads(desk: Desk, treatment: str) -> Displayed:
-    """The page's estimates as files inside the page, for a reviewer."""
+    """For a reviewer: the checklist, and all estimates of the treatment into the data that the page carries."""
     released = desk.effects(treatment)
-    return together(
-        download(released, f"estimates-{treatment}.{kind}", desk.language) for kind in ("csv", "json")
-    )
+    told = paragraph(desk.say("page.carried", n=len(released)))
+    rows = tuple(carried_estimates(released, desk.labels, desk.language))
+    return folded(desk.say("checklist.caption"), checklist(desk, treatment)) + replace(told, carried=rows)
 
 
 def effects_of(desk: Desk, treatment: str) -> list[Effect]:

@@ -9,7 +9,17 @@ from cobench.release import Released, ledger, write_workbook
 from cobench.release.stacking import stacked
 from cobench.show import say
 from cobench.show.wording import has
-from cobench.workbench import absence, implementation, quality, ranked, term_release
+from cobench.workbench import (
+    absence,
+    communities,
+    implementation,
+    norms,
+    quality,
+    ranked,
+    record_checks,
+    satisfaction,
+    term_release,
+)
 from cobench.workbench import school as school_page
 from cobench.workbench.desk import Desk
 from cobench.workbench.effect import released_balance
@@ -37,6 +47,8 @@ def _all_tables(desk: Desk) -> None:
         ranked.by_prediction(desk, treatment)
     if desk.has("reach"):
         implementation.lede(desk)
+        norms.summary(desk)
+        record_checks.key_papers_released(desk)
         implementation.modes_released(desk)
         implementation.weeks_released(desk)
         implementation.lectures_by_topic(desk)
@@ -46,6 +58,9 @@ def _all_tables(desk: Desk) -> None:
         for school in desk.schools:
             school_page.classes_released(desk, school)
             implementation.lectures_by_topic(desk, school)
+        satisfaction.all_released(desk)
+        for measure in desk.derived("community_changes")["measure"].unique():
+            communities.changes_released(desk, measure)
     quality.baselines(desk)
     quality.exposures(desk)
     quality.roster_flow(desk)
@@ -65,7 +80,7 @@ def released_tables(desk: Desk) -> dict[str, Released]:
     if desk.has("curves") and len(desk.derived("curves")):
         tables["curves"] = desk.curves()
     if desk.has("standards"):
-        tables["standards"] = implementation.standards_released(desk)
+        tables["standards"] = norms.released(desk)
         tables["reach"] = implementation.reach_of_schools(desk)
         tables["lectures"] = implementation.lectures_by_school(desk)
     if desk.has("reliability"):

@@ -7,14 +7,10 @@ import math
 import pandas as pd
 
 from cobench.monitor.coverage import MODES
-from cobench.monitor.standards import VERDICTS, chosen_standards, conflicts
-from cobench.release import Released, release_aggregate, release_table
-from cobench.release.stacking import stacked
-from cobench.show import Displayed, Figure, bullets, coverage_dots, coverage_map, paragraph, table
+from cobench.release import Released, release_table
+from cobench.show import Displayed, Figure, coverage_dots, paragraph, table
 from cobench.workbench import quality
 from cobench.workbench.desk import Desk
-
-STANDARD_COLUMNS = ["school", "standard", "unit", "n_met", "n_units", "share", "verdict"]
 
 
 def lede(desk: Desk) -> Displayed:
@@ -42,68 +38,6 @@ def district_lectures(desk: Desk) -> Released:
     """Lecture attendance of the whole district, one row."""
     return _lectures_released(
         desk, desk.derived("lectures")[["n_invited", "n_present"]].sum().to_frame().T, ()
-    )
-
-
-def standards_summary(desk: Desk) -> Displayed:
-    """Schools by verdict for each chosen standard."""
-    judged = desk.derived("standards")
-    counted = judged.groupby(["standard", "verdict"]).size().unstack(fill_value=0)
-    counted = counted.reindex(columns=list(VERDICTS), fill_value=0)
-    counted = counted.assign(n_judged=counted[["met", "not_met"]].sum(axis=1)).reset_index()
-    return table(
-        release_aggregate(counted, about="rules"),
-        language=desk.language,
-        labels=desk.labels,
-        caption=desk.say("page.standards_summary"),
-        columns=["standard", "met", "n_judged", "not_met", "not_yet_due", "no_data"],
-    )
-
-
-def standards_released(desk: Desk, school: str | None = None) -> Released:
-    """Every school and standard: verdict, numerator and denominator.
-
-    Counts of classes and activities are about things; counts of students pass the threshold.
-    """
-    return desk.once(("standards", school), lambda: _standards_released(desk, school))
-
-
-def _standards_released(desk: Desk, school: str | None) -> Released:
-    judged = desk.derived("standards") if school is None else desk.own("standards", school)
-    judged = judged.astype({"n_units": "float64", "n_met": "float64"})
-    judged = judged.assign(share=judged["n_met"] / judged["n_units"])
-    about_children = judged["unit"] == "student"
-    things = release_aggregate(
-        judged.loc[~about_children, STANDARD_COLUMNS].reset_index(drop=True), about="events"
-    )
-    children = release_table(
-        judged.loc[about_children, STANDARD_COLUMNS].reset_index(drop=True),
-        counts="n_units",
-        values=[],
-        shares={"share": ("n_met", "n_units")},
-        counted=desk.counted(
-            "standards", ["school", "standard"], within={"n_units": ("reach", "n_students", ("school",))}
-        ),
-        min_cell=desk.min_cell,
-    )
-    return stacked(things, children)
-
-
-def standards_map(desk: Desk) -> Figure:
-    """Schools by standards, worst first."""
-    return coverage_map(
-        standards_released(desk), language=desk.language, labels=desk.labels, verdict="verdict"
-    )
-
-
-def standards_conflicts(desk: Desk) -> Displayed:
-    """Chosen standards that speak of the same thing, the stricter first."""
-    pairs = conflicts(chosen_standards(desk.study.standards))
-    if not pairs:
-        return paragraph(desk.say("page.no_conflicts"))
-    name = {each.id: each.label[desk.language] for each in chosen_standards(desk.study.standards)}
-    return bullets(
-        [desk.say("page.conflict", stricter=name[first], looser=name[second]) for first, second in pairs]
     )
 
 

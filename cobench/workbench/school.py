@@ -7,7 +7,7 @@ import pandas as pd
 from cobench.monitor.standards import chosen_standards
 from cobench.release import Released, release_table
 from cobench.show import Displayed, bullets, notice, paragraph, table
-from cobench.workbench import implementation, quality
+from cobench.workbench import implementation, norms, quality
 from cobench.workbench.desk import Desk
 
 NEVER_REACHED_MANY = 0.2
@@ -21,7 +21,7 @@ def title(desk: Desk, school: str) -> str:
 def lede(desk: Desk, school: str) -> Displayed:
     """The school's term in a few sentences."""
     own = _own_row(implementation.reach_of_schools(desk).frame, school)
-    judged = implementation.standards_released(desk, school).frame
+    judged = norms.released(desk, school).frame
     settled = judged[judged["verdict"].isin(["met", "not_met"])]
     if own is None:
         return paragraph(desk.say("page.school_no_roster"))
@@ -89,7 +89,7 @@ def against_district(desk: Desk, school: str) -> Displayed:
 def standards(desk: Desk, school: str) -> Displayed:
     """The school's standards with numerator and denominator."""
     return table(
-        implementation.standards_released(desk, school),
+        norms.released(desk, school),
         language=desk.language,
         labels=desk.labels,
         caption=desk.say("page.school_standards"),
@@ -140,7 +140,7 @@ def not_for_parent_meetings(desk: Desk) -> Displayed:
 
 def next_steps(desk: Desk, school: str) -> Displayed:
     """What to do next term, from the standards that were missed and the families not reached."""
-    judged = implementation.standards_released(desk, school).frame
+    judged = norms.released(desk, school).frame
     name = {each.id: each.label[desk.language] for each in chosen_standards(desk.study.standards)}
     steps = [
         desk.say("page.step_standard", standard=name[row["standard"]])

@@ -18,7 +18,7 @@ from cobench.show import (
     paragraph,
     table,
 )
-from cobench.workbench import implementation
+from cobench.workbench import implementation, norms
 from cobench.workbench.desk import Desk, together
 
 
@@ -147,7 +147,7 @@ def school_overview(desk: Desk) -> pd.DataFrame | None:
         return None
     reach = implementation.reach_of_schools(desk).frame
     lectures = implementation.lectures_by_school(desk).frame
-    judged = implementation.standards_released(desk).frame
+    judged = norms.released(desk).frame
     settled = judged[judged["verdict"].isin(["met", "not_met"])]
     counted = settled.groupby("school")["verdict"].agg(
         standards_met=lambda verdict: (verdict == "met").sum(), standards_judged="size"
@@ -162,7 +162,7 @@ def standards(desk: Desk) -> Displayed | Figure:
     """Schools by standards, worst first; a study without schools has none."""
     if not desk.has("standards"):
         return paragraph(desk.say("page.no_records"))
-    return implementation.standards_map(desk)
+    return norms.panels(desk)
 
 
 def key_students(desk: Desk) -> Displayed:

@@ -42,10 +42,22 @@ def published(study: Study, term_id: str) -> dict[Key, tuple[int, ...]]:
 
 
 def add_edition(study: Study, term_id: str, tables: Iterable[Registered]) -> None:
-    """Note what a new edition tells readers."""
+    """Note what a new edition tells readers.
+
+    The decision that the edition was made by stands: what is printed is known from now on, which can only make hiding
+    dearer, and what it hides is hidden still.
+    """
+    decided = is_decided(study, term_id)
     joined = ledger.with_edition(published(study, term_id), tables)
     store.private_dir(study, "editions")
     store.write_text(_editions(study, term_id), ledger.published_text(joined))
+    if decided:
+        store.write_json(_plan(study, term_id), _stored(study, term_id) | {"key": _key(study, term_id)})
+
+
+def files(study: Study, term_id: str) -> tuple[Path, Path]:
+    """Where the decision and the editions of a term lie."""
+    return _plan(study, term_id), _editions(study, term_id)
 
 
 def withdraw(study: Study, term_id: str) -> int:

@@ -69,7 +69,16 @@ def test_accepted_lines_are_the_rows_of_the_canonical_tables(small_world):
     assert _accepted(world, "学籍名册") == len(tables["enrolments"])
     assert _accepted(world, "重点学生名单") == len(tables["memberships"])
     assert _accepted(world, "家长学校签到") == len(tables["attendance"])
-    assert _accepted(world, "活动记录") == len(tables["events"])
+    assert sum(_accepted(world, word) for word in ("活动记录", "班级台账", "教共体活动")) == len(
+        tables["events"]
+    )
+    for name, word in {"checkins": "亲子共读", "teaching": "任课表", "communities": "教共体名单"}.items():
+        assert _accepted(world, word) == len(tables[name])
+    for name, word in {"postings": "交流教师", "tasks": "教共体任务"}.items():
+        assert _accepted(world, word) == len(tables[name])
+    kinds = tables["records"]["kind"].value_counts()
+    assert _accepted(world, "护学岗") == kinds["guard_slot"] / 2
+    assert _accepted(world, "一生一案") == kinds["plan"] == kinds["archive"]
     assert _accepted(world, "学校名录") == len(tables["schools"])
     outcomes = tables["outcomes"]["measure"].value_counts()
     assert _accepted(world, "考勤汇总") == outcomes["absences"]

@@ -222,3 +222,95 @@ def test_a_small_district_can_be_built(n_schools):
 def test_a_district_too_small_for_its_schools_is_refused():
     with pytest.raises(ValueError, match="at least 2 schools"):
         build_world(n_schools=5, n_students=100)
+
+
+UNCHANGED = {
+    "contacts": (["student", "class_id", "date", "mode", "trigger", "teacher_role"], 0x6EB8F172450D336D),
+    "attendance": (["event", "student", "present"], 0xFBA327373DE1A27),
+    "memberships": (["student", "category", "valid_from"], 0x332479B3907FC14D),
+    "events": (["event", "topic"], 0x13A9C09FC4E62025),
+    "enrolments": (["student", "class_id", "grade", "status"], 0x8FED365BDAF3A3A),
+}
+DRAWN_BEFORE = ("lecture", "guidance", "parent_meeting")
+PLANTED = ("copied", "relabelled", "route", "late_entry", "busy_saturday")
+
+
+@pytest.mark.parametrize("name", UNCHANGED)
+def test_registers_left_what_was_drawn_before_them_as_it_was(district, name):
+    """Sums of row hashes of the world before it had registers: planted effects rest on these rows."""
+    columns, expected = UNCHANGED[name]
+    rows = district.tables[name]
+    if name == "events":
+        rows = rows[rows["kind"].isin(DRAWN_BEFORE)]
+    if name == "contacts":
+        made = district.records[-1].contacts
+        made = made[made["kind"].isin(PLANTED)]
+        names = district.people["student"].to_numpy()[made["person"].to_numpy()]
+        planted = set(zip(names, made["date"], strict=True))
+        rows = rows[[pair not in planted for pair in zip(rows["student"], rows["date"], strict=True)]]
+        assert (made["date"] > pd.Timestamp(TERMS[-1].exposure_end)).all() and len(made) > 100
+    hashed = pd.util.hash_pandas_object(rows[columns].astype("str"), index=False)
+    assert int(hashed.sum()) == expected
+
+
+def test_every_activity_of_the_field_has_its_kind_and_every_term_its_share(district):
+    """What domain.md lists: a kind of event or record, or a table, for each."""
+    events, records = (
+        district.tables[name].groupby("kind")["term"].nunique() for name in ("events", "records")
+    )
+    held = {
+        "lecture", "guidance", "parent_meeting", "forum", "open_day", "open_class", "reception_day", "parent_teaching",
+        "resident_day", "bulletin", "theme_discussion", "call_round", "communication_review", "teacher_training",
+        "appraisal", "selection", "inspection", "survey", "parent_school_activity", "course", "midterm_exam",
+        "sync_lesson", "online_research", "community_meeting", "mentor_activity", "lead_principal",
+    }  # fmt: skip
+    assert set(events[events == len(TERMS)].index) >= held
+    assert {"publicity_week", "exchange_meeting", "year_summary", "offline_research", "assessment"} <= set(
+        events.index
+    )
+    kept = {
+        "plan", "archive", "growth", "contact_card", "awareness", "opinion", "fee_violation", "score_breach", "budget",
+        "plan_month", "class_volunteers", "represented", "guard_slot", "resident_day", "agreement", "mentor_pair",
+        "report", "needs_help",
+    }  # fmt: skip
+    assert set(records[records == len(TERMS)].index) >= kept
+    yearly = {
+        "flag",
+        "committee",
+        "committee_flag",
+        "supervision_group",
+        "volunteers",
+        "health_record",
+        "study_plan",
+    }
+    assert set(records[records == 2].index) >= yearly | {"grade_criterion", "jury", "community_score"}
+    assert set(district.tables["communities"]["unit"]) == {f"JGT0{number}" for number in range(1, 7)}
+
+
+def test_schools_differ_and_one_sends_nothing_of_some_kinds(district):
+    events, records = district.tables["events"], district.tables["records"]
+    assert "S09" not in set(events.loc[events["kind"] == "bulletin", "school"])
+    assert "S17" not in set(records.loc[records["kind"] == "growth", "school"])
+    assert "S12" not in set(records.loc[records["kind"] == "plan", "school"])
+    flags = records[records["kind"] == "flag"].groupby("school")["holds"].mean()
+    assert (flags == 1).any() and (flags < 0.8).any()
+
+
+def test_what_was_made_up_stands_in_two_schools_and_honest_irregularities_in_others(district):
+    gaming = district.gaming
+    assert set(gaming.loc[gaming["planted"], "school"]) == {"S06", "S15"}
+    assert set(gaming.loc[gaming["planted"], "sign"]) == {
+        "late_entry",
+        "heaped",
+        "copied",
+        "relabelled",
+        "route",
+    }
+    assert set(gaming.loc[~gaming["planted"], "school"]) == {"S08", "S11"}
+    contacts = district.tables["contacts"]
+    texts = contacts.dropna(subset=["note_key"]).groupby("school")["note_key"]
+    most = texts.agg(lambda notes: notes.value_counts().iloc[0] / len(notes))
+    assert most["S06"] > 0.1 and most.drop("S06").max() < 0.02
+    newest = contacts[contacts["term"] == TERMS[-1].id]
+    a_day = newest[newest["mode"] == "at_home"].groupby(["school", "teacher", "date"])["minutes"].sum()
+    assert set(a_day[a_day > 10 * 60].index.get_level_values("school")) == {"S15"}

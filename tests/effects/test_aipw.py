@@ -1,5 +1,7 @@
 """Claims about the doubly robust estimator: planted effects, published trials, and the traps."""
 
+import importlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -373,3 +375,41 @@ def test_by_default_a_school_that_visits_more_does_not_pass_for_an_effect():
     for cluster in ("school", "class_id"):
         row = aipw(frame, "y", "visit", ["x"], cluster=cluster).iloc[0]
         assert row["estimate"] == pytest.approx(0.20, abs=3 * 0.026)
+
+
+@pytest.mark.parametrize("fold_by, same", [("student", True), (None, False)])
+def test_folds_by_student_stay_whatever_is_imputed(monkeypatch, fold_by, same):
+    """Two data sets that differ in some outcomes, as completed ones do; without a cluster."""
+    module = importlib.import_module(
+        "cobench.effects.aipw"
+    )  # the package's attribute of that name is the function
+    draw = np.random.default_rng(3)
+    n = 200
+    x = draw.normal(size=n)
+    frame = pd.DataFrame(
+        {
+            "student": [f"p{each:03}" for each in draw.permutation(n)],
+            "d": (draw.random(n) < 0.5).astype(float),
+            "x": x,
+            "y": x + draw.normal(size=n),
+        }
+    )
+    other = frame.assign(y=frame["y"].where(np.arange(n) > 40, draw.normal(size=n)))
+    found = []
+    plain = module.make_folds
+
+    def kept(cell, cluster, d, *rest):
+        folds = plain(cell, cluster, d, *rest)
+        found.append(pd.Series(folds, index=cluster).sort_index())
+        return folds
+
+    monkeypatch.setattr(module, "make_folds", kept)
+    rows = [aipw(each, "y", "d", ["x"], fold_by=fold_by, n_repeats=1) for each in (frame, other)]
+    assert all(each["status"].iloc[0] == "ok" for each in rows)
+    if same:
+        pd.testing.assert_series_equal(*found)
+        assert len(found[0]) == n and found[0].nunique() == 5
+    else:
+        # Rows are numbered in the order of their outcomes: the same number is another student.
+        ranks = [each.sort_values("y")["student"].tolist() for each in (frame, other)]
+        assert dict(zip(ranks[0], found[0], strict=True)) != dict(zip(ranks[1], found[1], strict=True))

@@ -74,3 +74,9 @@ def test_an_impossible_design_is_refused(change):
     with pytest.raises(ParameterError) as refused:
         replace(DESIGN, **change)
     assert refused.value.zh != refused.value.en
+
+
+@pytest.mark.parametrize("method", ["did", "student_fixed_effects"])
+def test_a_method_over_terms_is_refused_with_the_way_to_it(method):
+    with pytest.raises(ParameterError, match="over_terms"):
+        replace(DESIGN, methods=(method,))

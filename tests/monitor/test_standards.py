@@ -14,7 +14,7 @@ from cobench.errors import StudyFileError
 from cobench.monitor import standards
 from cobench.monitor.standards import COLUMNS, VERDICTS, chosen_standards, conflicts, judge
 from cobench.monitor.units import of_frames
-from cobench.standard import Rows, Standard, Standards
+from cobench.standard import CAMPAIGNS, Rows, Standard, Standards
 from cobench.study import Study, study_from
 from cobench.tables import TABLES, conform
 
@@ -390,3 +390,7 @@ def test_the_shipped_standards_have_labels_in_both_languages_and_point_to_each_o
         assert each.judged or each.op == ">="
         assert (each.counts is None) == (each.kind == "reported")
         assert 0 < each.required_share <= 1
+
+
+def test_a_study_can_date_the_campaigns_that_standards_belong_to_and_no_others():
+    assert {each.campaign for each in standards.bundled_standards()} - {""} == set(CAMPAIGNS)

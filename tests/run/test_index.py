@@ -6,7 +6,8 @@ from bs4 import BeautifulSoup
 from throwaway import page_context
 
 from cobench.declared import Text
-from cobench.run.index import grouped, render_index, school_rows
+from cobench.run.index import grouped, render_index, school_rows, with_change
+from cobench.run.verify_page import verify_page
 
 
 def entry(report_id: str, language: str, state: str = "ok", **changes) -> dict:
@@ -133,6 +134,7 @@ def test_counts_filters_downloads_and_provenance_are_there(soup):
     assert [option["value"] for option in soup.find(id="by-state").find_all("option")] == [
         "",
         "ok",
+        "stale",
         "failed",
         "withheld",
     ]
@@ -156,3 +158,45 @@ def test_reports_kept_from_an_earlier_run_show_their_date():
     kept = [entry("00_summary", "zh", carried_over=True, finished="2026-07-01T09:00:00+08:00")]
     html = render_index(manifest(kept), context=page_context(), language="en")
     assert "from 2026-07-01" in html and "2026-07-01 生成" in html
+
+
+def test_a_kept_page_is_stale_where_data_settings_or_cobench_changed_since():
+    inputs = {"data": "cd" * 32, "settings": {"study.toml": "ab" * 32}, "cobench": "0.1.0"}
+    for name, reason in [("data", "data have changed"), ("settings", "study.toml"), ("cobench", "version")]:
+        kept = entry("00_summary", "en", carried_over=True, inputs=inputs | {name: "old"})
+        soup = BeautifulSoup(
+            render_index(manifest([kept]), context=page_context(), language="en"), "html.parser"
+        )
+        assert soup.find("li", class_="card")["data-state"] == "stale" and reason in soup.get_text()
+    fresh = entry("00_summary", "en", carried_over=True, inputs=inputs)
+    html = render_index(manifest([fresh]), context=page_context(), language="en")
+    assert 'data-state="ok"' in html and 'data-state="stale"' not in html
+
+
+def test_the_change_on_last_term_is_the_difference_of_what_both_indexes_printed(tmp_path):
+    last = tmp_path / "index.html"
+    before = FIGURES.assign(visit_coverage=[0.6004, 0.5, float("nan")])
+    html = render_index(manifest(), context=page_context(), language="en", schools=before)
+    last.write_text(html, encoding="utf-8")
+    changed = with_change(FIGURES, last)
+    assert changed["change"].iloc[0] == pytest.approx(2.5) and changed["change"].iloc[1:].isna().all()
+    soup = BeautifulSoup(
+        render_index(manifest(), context=page_context(), language="en", schools=changed), "html.parser"
+    )
+    first = soup.find("tr", attrs={"data-school": "S01"})
+    assert [cell.get_text() for cell in first.find_all("td", class_="num")][:2] == ["62.5", "+2.5"]
+    assert with_change(FIGURES, tmp_path / "nowhere.html") is FIGURES
+
+
+def test_an_index_can_be_held_against_what_it_carries(tmp_path):
+    path = tmp_path / "index.html"
+    html = render_index(manifest(), context=page_context(), language="en", schools=FIGURES)
+    path.write_text(html, encoding="utf-8")
+    assert verify_page(path).fine
+    path.write_text(html.replace("62.5", "92.5", 1), encoding="utf-8")
+    assert not verify_page(path).fine
+
+
+def test_without_scripts_everything_is_listed_and_no_dead_control_is_shown(soup):
+    assert soup.find(class_="controls").has_attr("hidden")
+    assert not [item for item in soup.find_all(class_="item") if item.has_attr("hidden")]

@@ -45,6 +45,15 @@ def test_a_report_gets_its_parameters_and_title(study):
     assert effect.title == Text("家访的成效", "Home visits: the effect")
 
 
+def test_a_page_on_communities_is_left_out_where_the_study_declares_none(study):
+    title = {"zh": "教共体", "en": "communities"}
+    notebook(
+        study.root / "notebooks" / "06_communities.ipynb", declared={"needs": "communities", "title": title}
+    )
+    ids = {declares: {r.id for r in planned(study, communities=declares)} for declares in (True, False)}
+    assert ids[True] - ids[False] == {"06_communities"}
+
+
 def test_ids_alone_serve_as_labels(study):
     reports = plan_term(
         study.root / "notebooks", TERM, languages=["en"], treatments=["home_visit"], schools=["S01"]

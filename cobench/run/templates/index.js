@@ -6,6 +6,7 @@
   var search = document.getElementById("search");
   var byKind = document.getElementById("by-kind");
   var byState = document.getElementById("by-state");
+  var bySchool = document.getElementById("by-school");
   var shown = document.getElementById("shown");
   var language = root.lang === "en" ? "en" : "zh";
 
@@ -38,7 +39,8 @@
       var kinds = item.getAttribute("data-kind").split(" ");
       var fits = words.every(function (word) { return text.indexOf(word) >= 0; }) &&
         (!byKind.value || kinds.indexOf(byKind.value) >= 0) &&
-        (!byState.value || item.getAttribute("data-state") === byState.value);
+        (!byState.value || item.getAttribute("data-state") === byState.value) &&
+        (!bySchool || !bySchool.value || item.getAttribute("data-school") === bySchool.value);
       item.hidden = !fits;
       count += fits ? 1 : 0;
     });
@@ -49,7 +51,8 @@
     shown.textContent = shown.getAttribute("data-" + language)
       .replace("{shown}", count).replace("{total}", items.length);
   }
-  [search, byKind, byState].forEach(function (control) {
+  document.querySelector(".controls").hidden = false;
+  [search, byKind, byState, bySchool].filter(Boolean).forEach(function (control) {
     control.addEventListener("input", filter);
     control.addEventListener("change", filter);
   });

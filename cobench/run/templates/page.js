@@ -25,3 +25,45 @@
     if (heading) { observer.observe(heading); }
   });
 })();
+(function () {
+  "use strict";
+  var source = document.getElementById("page-data");
+  var box = document.querySelector(".downloads");
+  if (!source || !box) { return; }
+  function cell(value) {
+    var text = value === null || value === undefined ? "" : String(value);
+    if (typeof value === "string" && /^[\s]*[=+\-@|]/.test(text) && !/^[+-]?[\d.]+(e[+-]?\d+)?%?$/i.test(text)) { text = "'" + text; }
+    return /[",\r\n]/.test(text) ? '"' + text.replace(/"/g, '""') + '"' : text;
+  }
+  function lines(rows) { return rows.map(function (row) { return row.map(cell).join(","); }).join("\r\n"); }
+  function estimates(data) {
+    // A column is a list of values, or one value where all rows agree.
+    var columns = data.estimates.columns, names = Object.keys(columns), rows = [names];
+    for (var i = 0; i < data.estimates.n; i += 1) {
+      rows.push(names.map(function (name) { return Array.isArray(columns[name]) ? columns[name][i] : columns[name]; }));
+    }
+    return lines(rows);
+  }
+  function tables(data) {
+    return data.tables.map(function (table) {
+      var rows = [[table.caption], table.heads];
+      for (var i = 0; i < table.n; i += 1) {
+        rows.push(table.cells.map(function (cells) { return Array.isArray(cells) ? cells[i] : cells; }));
+      }
+      return lines(rows);
+    }).join("\r\n\r\n");
+  }
+  box.hidden = false;
+  box.addEventListener("click", function (event) {
+    var what = event.target.getAttribute("data-take");
+    if (!what) { return; }
+    var data = JSON.parse(source.textContent);
+    var json = what === "page.json";
+    var text = json ? JSON.stringify(data, null, 1) : "\ufeff" + (what === "tables.csv" ? tables(data) : estimates(data));
+    var link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([text], { type: json ? "application/json" : "text/csv" }));
+    link.download = box.getAttribute("data-name") + "." + what;
+    link.click();
+    setTimeout(function () { URL.revokeObjectURL(link.href); }, 1000);
+  });
+})();
