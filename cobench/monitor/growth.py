@@ -14,7 +14,14 @@ from statsmodels.tools.sm_exceptions import IterationLimitWarning
 
 from cobench.effects.sample import require_columns
 from cobench.errors import NotEstimableError
-from cobench.monitor.value_added import LEAST_GROUPS, LEAST_STUDENTS, NOT_ESTIMABLE, OK, because
+from cobench.monitor.value_added import (
+    LEAST_GROUPS,
+    LEAST_STUDENTS,
+    NOT_ESTIMABLE,
+    OK,
+    because,
+    usable_priors,
+)
 
 TAUS = np.arange(1, 50) / 50
 LEAST_TO_FIT = 200
@@ -85,7 +92,7 @@ def growth_by_group(
         ``cluster`` and :data:`GROWTH`, a row a school.
     """
     require_columns(frame, [outcome, *priors, cluster])
-    kept = [each for each in priors if each in common]
+    kept = usable_priors(frame, priors, common)
     known = frame[frame[cluster].notna()]
     done = known[[outcome, *kept]].notna().all(axis=1)
     counts = done.groupby(known[cluster], sort=True).agg(["sum", "size"])

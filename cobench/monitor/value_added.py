@@ -31,7 +31,7 @@ SAID = {
         zh="{outcome} 不是各校共同参加的考试，不能用来比较学校",
     ),
     "no_common_prior": Text(
-        en="no earlier result comes from a test that all schools sat, so no expectation is the same for all schools",
+        en="there is no earlier result from a test that all schools sat, so no expectation is the same for all schools",
         zh="没有各校共同参加的前测成绩，无法为各校得出可比的预期",
     ),
     "constant": Text(
@@ -85,7 +85,7 @@ class ValueAdded:
     reliabilities : dict
         Of the priors that were corrected.
     priors_left_out : tuple of str
-        Not from a common test.
+        Not from a common test, or measured for nobody.
     """
 
     rows: pd.DataFrame
@@ -118,8 +118,8 @@ def value_added(frame: pd.DataFrame, outcome: str, priors: Sequence[str], **opti
         ``estimate`` is shrunken; the interval ``conf_low`` to ``conf_high`` holds the truth for 95 % of schools *on average
         over schools*, less often for those far from the middle, and must not be used to pick the best or worst.
         ``difference`` is not shrunken; its bounds hold for all schools at once, and ``verdict`` (``above``, ``below``,
-        ``not_distinguishable``) is read off them only: with no true differences, any school is called different in at
-        most 5 % of districts. A row without numbers is ``not_estimable`` and says why.
+        ``not_distinguishable``) needs them, and the shrunken estimate by 1.96 of its SD at the estimated variances, to leave zero
+        out: with no true differences, any school is called different in at most 5 % of districts. A row without numbers is ``not_estimable`` and says why.
     """
     return fit_value_added(frame, outcome, priors, **options).rows
 
@@ -175,8 +175,8 @@ def fit_value_added(
     for each in composition:
         check_known("composition", each, used)
     by = [cluster, *([classes] if level == CLASS else [])]
-    kept = [each for each in priors if each in common]
-    left_out = tuple(each for each in priors if each not in common)
+    kept = usable_priors(frame, priors, common)
+    left_out = tuple(each for each in priors if each not in kept)
     complete = (
         frame[[outcome, *kept, *covariates, cluster, *([classes] if classes else [])]].notna().all(axis=1)
     )
@@ -207,6 +207,11 @@ def fit_value_added(
     found.index = compared
     rows = _filled(described, found, scale, least_students)
     return ValueAdded(rows.reset_index()[[*by, *COLUMNS]], model, scale, known, left_out)
+
+
+def usable_priors(frame: pd.DataFrame, priors: Sequence[str], common: Collection[str]) -> list[str]:
+    """The priors from common tests that anybody in ``frame`` has."""
+    return [each for each in priors if each in common and frame[each].notna().any()]
 
 
 # ---- the model -----------------------------------------------------------------------------------------
@@ -280,7 +285,10 @@ def _answers(
         apart.low,
         apart.high,
     )
-    found["verdict"] = NOT_DISTINGUISHABLE if none_found else apart.verdicts
+    # Where schools hardly differ, one far off is chance more likely than not, which its shrunken interval knows. That of given
+    # variances: the other one is wide where schools are few, however far off one is.
+    own = (table["cond_low"] > 0) | (table["cond_high"] < 0)
+    found["verdict"] = np.where(own, apart.verdicts, NOT_DISTINGUISHABLE)
     found["said"] = "no_differences" if none_found else ""
     alone = np.isnan(apart.std_error)
     found.loc[alone, "said"] = "only_class" if level == CLASS else "uncompared"

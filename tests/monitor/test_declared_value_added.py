@@ -64,7 +64,7 @@ def test_each_grade_that_sat_is_compared_by_itself_and_specifications_stand_side
 def test_a_school_paper_is_neither_outcome_nor_prior(panel):
     for changes, words in (
         ({"outcome": "math"}, "math is not a test"),
-        ({"priors": ["math"], "reliability": {}}, "no earlier result"),
+        ({"priors": ["math"], "reliability": {}}, "no earlier result from"),
     ):
         frames = value_added_frames(declared(**changes), panel)
         for frame in frames.values():

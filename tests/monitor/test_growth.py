@@ -74,7 +74,7 @@ def test_missing_and_small_are_counted_and_said():
     ("change", "given", "words"),
     [
         ({}, {"common": ["prior"]}, "score is not a test"),
-        ({}, {"common": ["score"]}, "no earlier result"),
+        ({}, {"common": ["score"]}, "no earlier result from"),
         ({"prior": 1.0}, TESTS, "same value"),
         ({"school": lambda f: f["school"] % 4}, TESTS, "fewer than 5"),
         ({"score": lambda f: f["score"].where(f.index % 10 == 0)}, TESTS, "fewer than"),

@@ -286,12 +286,12 @@ def test_missing_priors_are_counted_and_small_schools_left_out():
     ("change", "given", "words"),
     [
         ({}, {"common": ["prior"]}, "score is not a test"),
-        ({}, {"common": ["score"]}, "no earlier result"),
+        ({}, {"common": ["score"]}, "no earlier result from"),
         ({"score": 1.0}, TESTS, "same value"),
         ({"school": lambda f: f["school"] % 4}, TESTS, "fewer than 5"),
         ({"prior": "A"}, TESTS, "text"),
         ({"prior": np.inf}, TESTS, "infinite"),
-        ({"prior": np.nan}, TESTS, "fewer than 5"),
+        ({"prior": np.nan}, TESTS, "no earlier result from"),
         ({"score": lambda f: 2 * f["prior"]}, TESTS, "without any error"),
     ],
 )
