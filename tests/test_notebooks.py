@@ -58,7 +58,7 @@ def test_a_wrong_digit_in_a_stored_table_turns_nbval_red(tmp_path):
     notebook = json.loads(text)
     cell = next(cell for cell in notebook["cells"] if CHECKED in cell["metadata"].get("tags", []))
     for kind, lines in cell["outputs"][0]["data"].items():
-        if isinstance(lines, dict):
+        if kind not in ("text/plain", "text/html"):  # what people read
             continue
         joined = "".join(lines)
         digit = re.search(r"(?<![\w#&-])\d(?=[^<]*(?:</td>|\n|$))", joined)
