@@ -158,7 +158,8 @@ def credits(postings: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (unit, teacher), own in postings.groupby(["unit", "teacher"], sort=True):
         studio = own[own["kind"] == "studio"]
-        years = studio.assign(year=studio["valid_from"].dt.year).groupby("year")
+        # A school year begins in autumn, so that autumn and the spring after it are one year.
+        years = studio.assign(year=(studio["valid_from"] - pd.DateOffset(months=7)).dt.year).groupby("year")
         found = assessment.teaching_credit(
             days=float(own.loc[own["kind"] == "backbone", "days"].sum()),
             studio_years=[_studio_year(year) for _, year in years],
