@@ -79,10 +79,9 @@ def run_report(task: Task) -> Outcome:
         task.notebook.write_text(nbformat.writes(notebook), encoding="utf-8")
         reason = phrase("reason.page_error", what=error.text)
         return _failed(task, started, reason, error, cell=None)
-    except OSError as error:
-        return _failed(task, started, phrase("reason.run_error"), error, cell=None, full=is_full(error.errno))
     except Exception as error:  # whatever a notebook raises is that report's failure
-        return _failed(task, started, *_explain(error, task))
+        full = isinstance(error, OSError) and is_full(error.errno)
+        return _failed(task, started, *_explain(error, task), full=full)
     return Outcome(
         report=task.report,
         state="ok",
@@ -166,7 +165,7 @@ def _explain(error: Exception, task: Task):
         return phrase("reason.kernel_died"), error, cell
     if isinstance(error, CellTimeoutError):
         return phrase("reason.timeout"), error, cell
-    return phrase("reason.run_error"), error, cell
+    return phrase("reason.run_error"), error, None if isinstance(error, OSError) else cell
 
 
 def _failed_cell(task: Task) -> int | None:
