@@ -11,7 +11,7 @@ import typer
 
 from cobench.declared import Text
 from cobench.errors import CobenchError
-from cobench.run import published
+from cobench.run import published, schedule_command
 
 app = typer.Typer(
     add_completion=False,
@@ -397,8 +397,9 @@ def _open(folder: Path, term: str):
     return opened, opened.term(term).id if term else opened.newest_term().id
 
 
-# Commands on what was published stand in a module of their own.
+# Commands on what was published, and on runs by the clock, stand in modules of their own.
 published.add_to(app)
+schedule_command.add_to(app)
 
 if __name__ == "__main__":
     main()
