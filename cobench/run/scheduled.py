@@ -56,7 +56,7 @@ class Ending:
     index: str = ""
     seconds: float = 0.0
     retries: int = 0
-    news: bool = True
+    news: bool = False
     message: Text | None = None
 
     def text(self, language: str, *, schools: bool = True) -> str:
@@ -305,7 +305,12 @@ class _Run:
         show(f"{subject}\n{seen}")
         if not ending.news and ending.told() == before.get("told"):
             return self.say(phrase("schedule.no_news"))
-        send(Notice(subject, text, ending.facts(study, term.id)), channels, say=self.say)
+        send(
+            Notice(subject, text, ending.facts(study, term.id)),
+            channels,
+            say=self.say,
+            pause=min(2.0, self.options.pause),
+        )
 
     def _read(self) -> dict[str, Any]:
         try:
