@@ -6,10 +6,12 @@ import io
 import os
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
+from cobench.lock import storing
 from cobench.run.kernels import private_folder
 
 _SECRET = ("PASSWORD", "WEBHOOK", "KEY", "TOKEN", "SECRET")
@@ -25,20 +27,31 @@ class RunLog(io.TextIOBase):
     now : the time, with its zone.
     keep : newest logs to keep, this one included; older ones are removed.
     secrets : never to be written, whoever writes them.
+    echo : is told each line as well, for somebody who watches.
+
+    Raises
+    ------
+    StorageError
+        When no log can be begun. A disk that fills up later costs lines of the log, not the run.
     """
 
-    def __init__(self, root: Path, now: Callable[[], datetime], keep: int, secrets: tuple[str, ...] = ()):
-        self.now, self.secrets = (
-            now,
-            tuple(sorted((s for s in secrets if len(s) >= _LEAST), key=len, reverse=True)),
-        )
-        private_folder(root / "private")
-        folder = private_folder(root / "private" / "logs")
-        self.path = folder / f"{now():%Y-%m-%dT%H%M%S.%f}-{os.getpid()}.log"
-        for old in sorted(folder.glob("*.log"))[: -(keep - 1) or None]:
-            old.unlink(missing_ok=True)
-        self.part = ""
-        handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    def __init__(
+        self,
+        root: Path,
+        now: Callable[[], datetime],
+        keep: int,
+        secrets: tuple[str, ...] = (),
+        echo: Callable[[str], None] | None = None,
+    ):
+        self.now, self.echo, self.part = now, echo, ""
+        self.secrets = tuple(sorted((s for s in secrets if len(s) >= _LEAST), key=len, reverse=True))
+        with storing():
+            private_folder(root / "private")
+            folder = private_folder(root / "private" / "logs")
+            self.path = folder / f"{now():%Y-%m-%dT%H%M%S.%f}-{os.getpid()}.log"
+            for old in sorted(folder.glob("*.log"))[: -(keep - 1) or None]:
+                old.unlink(missing_ok=True)
+            handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self.file = os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace")
 
     def write(self, text: str) -> int:
@@ -46,8 +59,12 @@ class RunLog(io.TextIOBase):
         *lines, self.part = (self.part + text).split("\n")
         for line in lines:
             if line.strip():
-                self.file.write(f"{self.now().isoformat(timespec='seconds')} {self._masked(line)}\n")
-        self.file.flush()
+                masked = self._masked(line)
+                with suppress(OSError):
+                    self.file.write(f"{self.now().isoformat(timespec='seconds')} {masked}\n")
+                    self.file.flush()
+                if self.echo:
+                    self.echo(masked)
         return len(text)
 
     def say(self, text: str) -> None:
@@ -64,7 +81,8 @@ class RunLog(io.TextIOBase):
         if not self.closed:
             if self.part:
                 self.write("\n")
-            self.file.close()
+            with suppress(OSError):
+                self.file.close()
         super().close()
 
     def __exit__(

@@ -103,7 +103,12 @@ def _run(root: Path, term: str, options: Options) -> int:
     shown = sys.stdout
     try:
         return run_scheduled(
-            root, term, options, language=ui_language(), show=lambda text: print(text, file=shown, flush=True)
+            root,
+            term,
+            options,
+            language=ui_language(),
+            show=lambda text: print(text, file=shown, flush=True),
+            watched=shown.isatty() and not options.quiet,
         )
     except KeyboardInterrupt as ended:
         return 128 + (ended.args[0] if ended.args else 2)

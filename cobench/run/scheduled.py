@@ -109,6 +109,7 @@ def run_scheduled(
     *,
     language: str,
     show: Callable[[str], None],
+    watched: bool = False,
     environment: MutableMapping[str, str] = os.environ,
 ) -> int:
     """Run the study in folder ``root`` as a timer does; see the module for the exit code that is returned.
@@ -116,7 +117,7 @@ def run_scheduled(
     Parameters
     ----------
     term_id : empty for :func:`due_term` of today.
-    show : prints the summary.
+    show : prints the summary; all that is logged where the run is ``watched``.
     environment : loses the settings of notices, so that no notebook inherits a password.
     """
     zone = zone_of(options.zone)
@@ -127,17 +128,19 @@ def run_scheduled(
 
     secrets = secrets_of(environment)
     channels = take_channels(environment)
-    with RunLog(root, now, options.keep, secrets) as log, redirect_stdout(log), redirect_stderr(log):
+    echo = show if watched else None
+    quietly = (lambda text: None) if watched else show
+    with RunLog(root, now, options.keep, secrets, echo) as log, redirect_stdout(log), redirect_stderr(log):
         run = _Run(root, options, language, log, now)
         try:
             with scheduling(root):
-                return run.to_its_end(term_id, channels, show)
+                return run.to_its_end(term_id, channels, quietly)
         except StudyLockedError as held:
             log.say(held.in_language(language))
-            show(held.in_language(language))
+            quietly(held.in_language(language))
             return HELD
         except CobenchError as error:
-            log.say(error.in_language(language))
+            run.give_up(error, term_id, channels)
             raise
 
 
@@ -174,6 +177,17 @@ class _Run:
         self._tell(study, term, ending, before, channels, show)
         self._write(kept | {"state": "ended", "told": ending.told()})
         return CODES[ending.state]
+
+    def give_up(self, error: CobenchError, term_id: str, channels: Channels) -> None:
+        """Tell that there is no study or term to run, or no room for a note of it."""
+        state = phrase("schedule.state_refused")
+        subject = phrase("schedule.subject", study="cobench", term=term_id or "schedule", state=state)[
+            self.language
+        ]
+        said = error.in_language(self.language)
+        self.log.say(said)
+        facts = {"schema": 1, "term": term_id, "state": "refused"}
+        send(Notice(subject, said, facts), channels, say=self.say, pause=min(2.0, self.options.pause))
 
     def _begin(self, term: Term, before: dict[str, Any]) -> dict[str, Any]:
         """What is noted of this run; the deadline of one that was cut short holds on."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
 
 from cobench.run.run_log import RunLog, secrets_of
 
@@ -54,3 +58,14 @@ def test_what_is_secret_by_its_name_is_known():
         "DISTRICT_DB": "dbpass", "HOME": "home",
     }  # fmt: skip
     assert set(secrets_of(given, ("DISTRICT_DB", "ABSENT"))) == {"key1", "hook", "pass", "dbpass"}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_disk_that_fills_up_costs_lines_of_the_log_and_not_the_run(tmp_path):
+    told = []
+    with RunLog(tmp_path, clock(), 3, ("s3cret",), told.append) as log:
+        log.file.close()
+        log.file = os.fdopen(os.open("/dev/full", os.O_WRONLY), "w")
+        log.say("one s3cret")
+        log.say("two")
+    assert told == ["one ***", "two"]

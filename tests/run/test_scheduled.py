@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "ingest"))
 from district import KEY
 from small_study import JUNIOR, TERM, lay_out, raw, write_csv
 
-from cobench.errors import ParameterError
+from cobench.errors import ParameterError, StudyFileError
 from cobench.lock import writing
 from cobench.run.schedule_options import Options
 from cobench.run.scheduled import due_term, run_scheduled
@@ -264,6 +264,13 @@ def test_what_cannot_be_run_says_why_in_its_notice_and_returns_2(root, hook):
     write_csv(raw(root, "学校名录.csv"), [head, ["S01", "示例第一小学", "一小", "大学"]])
     assert here(root, if_missing="go-on", COBENCH_WEBHOOK=hook.address)[0] == 2
     assert hook.got[0]["cobench"]["state"] == "refused" and "学段" in hook.got[0]["text"]["content"]
+
+
+def test_a_study_file_that_is_broken_is_told_as_well(root, hook):
+    (root / "study.toml").write_text("[study]\nid = 1", encoding="utf-8")
+    with pytest.raises(StudyFileError):
+        here(root, COBENCH_WEBHOOK=hook.address)
+    assert hook.got[0]["cobench"]["state"] == "refused" and "study.id" in hook.got[0]["text"]["content"]
 
 
 def test_a_study_that_stays_locked_is_tried_so_often_and_no_more(root):
