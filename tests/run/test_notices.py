@@ -3,102 +3,30 @@
 from __future__ import annotations
 
 import json
-import socket
-import threading
-from email import message_from_bytes, policy
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-import trustme
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import AuthResult
+from servers import PASSWORD, free_port, mail_server, webhook
 
 from cobench.run.notices import SMTP, VARIABLES, WEBHOOK, Channels, Notice, send, take_channels
 
 NOTICE = Notice(
     "示例区 第二学期：报告已全部发布", "4 份已发布\n缺材料：S02 示例初中", {"state": "published", "failed": 0}
 )
-PASSWORD = "pa55-word-of-mail"
-
-
-class Hook(BaseHTTPRequestHandler):
-    """Answers with the statuses of ``server.answers`` one by one, then 200; keeps what it got."""
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.got.append((self.path, self.headers["Content-Type"], body))
-        status = self.server.answers.pop(0) if self.server.answers else 200
-        self.send_response(status)
-        if status == 302:
-            self.send_header("Location", "/elsewhere")
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
 
 
 @pytest.fixture
 def hook():
-    server = HTTPServer(("127.0.0.1", 0), Hook)
-    server.got, server.answers = [], []
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
-
-
-class Mailbox:
-    """What a mail server was handed, and who logged in."""
-
-    def __init__(self):
-        self.mails, self.logins, self.refused = [], [], set()
-
-    def auth(self, server, session, envelope, mechanism, data):
-        self.logins.append((data.login.decode(), data.password.decode(), session.ssl is not None))
-        return AuthResult(
-            success=data.password.decode() == PASSWORD, handled=data.password.decode() == PASSWORD
-        )
-
-    async def handle_RCPT(self, server, session, envelope, address, options):
-        if address in self.refused:
-            return f"550 no such mailbox {address} {PASSWORD}"
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
-
-    async def handle_DATA(self, server, session, envelope):
-        self.mails.append((envelope, message_from_bytes(envelope.content, policy=policy.default)))
-        return "250 OK"
+    with webhook() as server:
+        yield server
 
 
 @pytest.fixture
 def mailbox(tmp_path, monkeypatch):
-    """A mail server on localhost with STARTTLS and AUTH, whose authority this process trusts."""
-    import ssl
-
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    """A mail server whose authority this process trusts."""
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("localhost").configure_cert(context)
-    box = Mailbox()
-    box.port = free_port()
-    controller = Controller(
-        box,
-        hostname="localhost",
-        port=box.port,
-        authenticator=box.auth,
-        auth_require_tls=True,
-        tls_context=context,
-    )
-    controller.start()
-    yield box
-    controller.stop()
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+    with mail_server(tmp_path / "ca.pem") as box:
+        yield box
 
 
 def settings(box, **changes) -> dict[str, str]:

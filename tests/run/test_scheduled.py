@@ -8,16 +8,15 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import psutil
 import pytest
+from servers import PASSWORD, mail_server, webhook
 from throwaway import notebook
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "ingest"))
@@ -55,7 +54,6 @@ school = "folder"
 columns = {student_name = "姓名", student_number = "学籍号", sex = "性别", class = "班级"}
 levels.sex = {"男" = "m", "女" = "f"}
 """
-MAIL_PASSWORD = "pa55-word-of-mail"
 ONCE = """
 import os
 from pathlib import Path
@@ -67,25 +65,10 @@ print("tries", len(seen.read_text()))
 LATE = f"{JUNIOR}/学籍名册.xlsx"
 
 
-class Hook(BaseHTTPRequestHandler):
-    def do_POST(self):
-        self.server.got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture
 def hook():
-    server = HTTPServer(("127.0.0.1", 0), Hook)
-    server.got = []
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    server.address = f"http://127.0.0.1:{server.server_port}/robot?key=s3cret-of-robot"
-    yield server
-    server.shutdown()
-    server.server_close()
+    with webhook() as server:
+        yield server
 
 
 @pytest.fixture
@@ -179,6 +162,17 @@ def logs(root: Path) -> str:
     return "".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.log")))
 
 
+def written(root: Path) -> str:
+    """All that stands in the study's folder."""
+    files = [path for path in root.rglob("*") if path.is_file()]
+    return "".join(path.read_text(encoding="utf-8", errors="replace") for path in files)
+
+
+def told(hook) -> dict:
+    """What the webhook got first."""
+    return json.loads(hook.got[0][2])
+
+
 def note(root: Path) -> dict:
     return json.loads((root / "private" / "schedule" / "last.json").read_text(encoding="utf-8"))
 
@@ -191,7 +185,7 @@ def until(true, seconds: float = 60) -> None:
 
 
 def test_it_waits_for_files_and_for_the_lock_evaluates_and_tells_by_webhook(root, hook):
-    secrets = {"COBENCH_WEBHOOK": hook.address, "COBENCH_SMTP_PASSWORD": MAIL_PASSWORD}
+    secrets = {"COBENCH_WEBHOOK": hook.address, "COBENCH_SMTP_PASSWORD": PASSWORD}
     process = start(root, "--wait-until", "90s", "--pause", "2", **secrets)
     assert not (root / "reports").exists()
     with another_writer(root) as busy:
@@ -200,7 +194,8 @@ def test_it_waits_for_files_and_for_the_lock_evaluates_and_tells_by_webhook(root
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 0, out + logs(root)
     assert "1 published, 0 failed, 0 withheld, 0 stale" in out and "tried again 1 time(s)" in out
-    [body] = hook.got
+    body = told(hook)
+    assert len(hook.got) == 1
     facts = body["cobench"]
     assert facts["state"] == "published" and facts["published"] == 1 and facts["missing"] == []
     assert facts["index"] == f"reports/{TERM}/index.html" and (root / facts["index"]).is_file()
@@ -211,7 +206,7 @@ def test_it_waits_for_files_and_for_the_lock_evaluates_and_tells_by_webhook(root
         and "all files are here" in said
         and "notice sent (webhook)" in said
     )
-    for secret in ("s3cret", MAIL_PASSWORD, KEY, str(root), "赵一", "127.0.0.1"):
+    for secret in ("s3cret", PASSWORD, KEY, str(root), "赵一", "127.0.0.1"):
         assert secret not in said + json.dumps(body, ensure_ascii=False)
     assert note(root)["state"] == "ended"
 
@@ -241,10 +236,10 @@ def test_it_goes_on_without_what_is_missing_and_tries_failed_reports_and_only_th
     assert "goes on without what is missing" in said and "told by nobody" not in said
     assert "try again number 1, in 0.1 s" in said and "try again number 2" not in said
     assert "20_bad (en): A step of the analysis stopped with an error (cell 3)." in said
-    facts = hook.got[0]["cobench"]
+    facts = told(hook)["cobench"]
     assert (facts["state"], facts["published"], facts["failed"], facts["retries"]) == ("incomplete", 2, 1, 1)
     assert facts["missing"] == [{"school": "S02", "name": "示例初中", "kind": "学籍名册", "state": "missing"}]
-    assert "S02 示例初中" in hook.got[0]["text"]["content"]
+    assert "S02 示例初中" in told(hook)["text"]["content"]
     assert "示例初中" not in done.stdout and "1 school(s)" in done.stdout, "quiet: counts only"
 
 
@@ -253,7 +248,7 @@ def test_at_the_deadline_it_stops_with_a_state_of_its_own_and_the_same_state_aga
         code, shown = here(root, keep=2, COBENCH_WEBHOOK=hook.address)
         assert code == 3 and "files are missing, nothing was run" in shown
         assert len(hook.got) == 1 and len(list((root / "private" / "logs").iterdir())) == min(n + 1, 2)
-    assert hook.got[0]["cobench"]["state"] == "files_missing" and "nothing new since the last notice" in logs(
+    assert told(hook)["cobench"]["state"] == "files_missing" and "nothing new since the last notice" in logs(
         root
     )
     assert not (root / "reports").exists() and not (root / "data" / "processed").exists()
@@ -263,14 +258,14 @@ def test_what_cannot_be_run_says_why_in_its_notice_and_returns_2(root, hook):
     head = ["学校代码", "学校名称", "简称", "学段"]
     write_csv(raw(root, "学校名录.csv"), [head, ["S01", "示例第一小学", "一小", "大学"]])
     assert here(root, if_missing="go-on", COBENCH_WEBHOOK=hook.address)[0] == 2
-    assert hook.got[0]["cobench"]["state"] == "refused" and "学段" in hook.got[0]["text"]["content"]
+    assert told(hook)["cobench"]["state"] == "refused" and "学段" in told(hook)["text"]["content"]
 
 
 def test_a_study_file_that_is_broken_is_told_as_well(root, hook):
     (root / "study.toml").write_text("[study]\nid = 1", encoding="utf-8")
     with pytest.raises(StudyFileError):
         here(root, COBENCH_WEBHOOK=hook.address)
-    assert hook.got[0]["cobench"]["state"] == "refused" and "study.id" in hook.got[0]["text"]["content"]
+    assert told(hook)["cobench"]["state"] == "refused" and "study.id" in told(hook)["text"]["content"]
 
 
 def test_a_study_that_stays_locked_is_tried_so_often_and_no_more(root):
@@ -287,7 +282,7 @@ def test_a_dead_webhook_and_a_dead_mail_server_change_nothing_but_the_log(root):
         port = str(free.getsockname()[1])
     settings = {
         "COBENCH_WEBHOOK": f"http://127.0.0.1:{port}/robot?key=s3cret-of-robot", "COBENCH_SMTP_HOST": "127.0.0.1",
-        "COBENCH_SMTP_PORT": port, "COBENCH_SMTP_USER": "u", "COBENCH_SMTP_PASSWORD": MAIL_PASSWORD,
+        "COBENCH_SMTP_PORT": port, "COBENCH_SMTP_USER": "u", "COBENCH_SMTP_PASSWORD": PASSWORD,
         "COBENCH_SMTP_FROM": "a@district.example", "COBENCH_SMTP_TO": "b@district.example",
     }  # fmt: skip
     code, shown = here(root, **settings)
@@ -295,11 +290,23 @@ def test_a_dead_webhook_and_a_dead_mail_server_change_nothing_but_the_log(root):
     said = logs(root)
     assert said.count("notice not sent (webhook): ConnectionRefusedError") == 3
     assert said.count("notice not sent (mail): ConnectionRefusedError") == 3
-    written = [
-        path.read_text(encoding="utf-8", errors="replace") for path in root.rglob("*") if path.is_file()
-    ]
-    everything = "".join([shown, *written])
-    assert MAIL_PASSWORD not in everything and "s3cret" not in everything
+    assert PASSWORD not in shown + written(root) and "s3cret" not in written(root)
+
+
+def test_a_mail_tells_it_and_its_password_is_written_nowhere(root, tmp_path, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    with mail_server(tmp_path / "ca.pem") as box:
+        settings = {
+            "COBENCH_SMTP_HOST": "localhost", "COBENCH_SMTP_PORT": str(box.port), "COBENCH_SMTP_USER": "cobench",
+            "COBENCH_SMTP_PASSWORD": PASSWORD, "COBENCH_SMTP_FROM": "a@district.example",
+            "COBENCH_SMTP_TO": "b@district.example",
+        }  # fmt: skip
+        code, shown = here(root, **settings)
+    assert code == 3 and box.logins == [("cobench", PASSWORD, True)]
+    [(_, message)] = box.mails
+    assert message["Subject"] == "Small District Autumn term: files are missing, nothing was run"
+    assert "S02 示例初中: 学籍名册 missing" in message.get_content()
+    assert "notice sent (mail)" in logs(root) and PASSWORD not in shown + written(root)
 
 
 def test_a_run_killed_while_it_waits_leaves_no_lock_and_the_next_keeps_its_deadline(root):
