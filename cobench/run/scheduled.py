@@ -66,8 +66,9 @@ class Ending:
         if self.index:
             lines += [phrase("schedule.counts", **self.counts)[language]]
         if self.arrived.lacking:
-            owing = {each.school for each in self.arrived.lacking}
-            lines.append(phrase("schedule.missing", n=len(owing - {""}))[language])
+            owing = {each.school for each in self.arrived.lacking} - {""}
+            said = phrase("schedule.missing", n=len(owing)) if owing else phrase("schedule.missing_district")
+            lines.append(said[language])
             lines += self.arrived.lines(language) if schools else []
         if self.index:
             lines.append(phrase("schedule.where", index=self.index)[language])

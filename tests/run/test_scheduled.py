@@ -27,7 +27,8 @@ from small_study import JUNIOR, TERM, lay_out, raw, write_csv
 from cobench.errors import ParameterError, StudyFileError
 from cobench.lock import writing
 from cobench.run.schedule_options import Options
-from cobench.run.scheduled import due_term, run_scheduled
+from cobench.run.scheduled import Ending, due_term, run_scheduled
+from cobench.run.waiting import Arrived, Lack
 from cobench.study import load_study
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -365,6 +366,16 @@ def test_a_signal_in_the_middle_of_a_report_leaves_no_process(root):
     _, alive = psutil.wait_procs(family, 20)
     assert not [each for each in alive if each.status() != psutil.STATUS_ZOMBIE]
     assert not (root / "reports").exists() and note(root)["state"] == "stopped"
+
+
+def test_a_summary_tells_what_the_district_owes_from_what_schools_owe():
+    district, school = Lack("", "", "家长问卷", "missing"), Lack("S02", "示例初中", "成绩册", "unreadable")
+    only = Ending("files_missing", {}, Arrived((district,))).text("zh")
+    assert only.splitlines() == ["缺全区材料：", "全区：家长问卷 缺", "用时 0:00:00"]
+    both = Ending("files_missing", {}, Arrived((district, school)), seconds=3725.4, retries=2)
+    assert both.text("en").splitlines()[0] == "files are missing (1 school(s)):"
+    assert both.text("zh").splitlines()[-2:] == ["S02 示例初中：成绩册 读不懂", "用时 1:02:05，重试 2 次"]
+    assert "S02" not in both.text("en", schools=False)
 
 
 def test_without_a_term_it_is_the_latest_whose_exam_is_over(tmp_path):
