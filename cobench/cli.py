@@ -265,6 +265,7 @@ def demo(
         bool, typer.Option("--if-empty", help="Only if data/raw is empty. 仅在没有数据时。")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace demo files. 覆盖。")] = False,
+    jobs: JobsOption = CORES,
 ) -> None:
     """Write the raw files of the invented demo district. 生成模拟学区的原始文件。"""
     from cobench.demo import write_demo
@@ -283,7 +284,7 @@ def demo(
     print(ensure_key(opened.id, opened.root)[speak])
     if if_empty and any((opened.root / "data" / "raw").glob("*/*")):
         return
-    paths = write_demo(opened.root, seed=opened.seed if seed is None else seed, force=force)
+    paths = write_demo(opened.root, seed=opened.seed if seed is None else seed, force=force, jobs=jobs)
     print(
         f"已生成 {len(paths)} 个模拟原始文件" if speak == "zh" else f"wrote {len(paths)} simulated raw files"
     )
