@@ -278,8 +278,8 @@ def test_of_many_kinds_the_list_on_screen_keeps_to_what_is_owed(root):
     source += '{school = ["学校"], student_name = ["姓名"], class = ["班级"], date = ["日期"], minutes = ["分钟"]}\n'
     more = "".join(source.replace("甲", letter) for letter in "甲乙丙丁戊己庚辛"[:MANY_KINDS])
     (root / "study.toml").write_text(STUDY + more, encoding="utf-8")
-    for letter in "乙丙丁戊己庚辛":
-        rows = [[school, "赵一", WHERE, "2025-09-20", "25"] for school in ("S01", "S02")]
+    for minutes, letter in enumerate("乙丙丁戊己庚辛", start=20):
+        rows = [[school, "赵一", WHERE, "2025-09-20", str(minutes)] for school in ("S01", "S02")]
         write_csv(raw(root, f"打卡{letter}.csv"), [["学校", "姓名", "班级", "日期", "分钟"], *rows])
     shown = io.StringIO()
     print_received(receive(load_study(root), TERM), Console(file=shown, width=100), "zh")
