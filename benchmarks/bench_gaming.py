@@ -20,7 +20,7 @@ from simulated_logs import TERM, WAYS, draw, open_days
 from cobench.monitor.gaming import SIGNS, unusual_records
 
 SEED = 20261123
-MADE_UP = (20, 40, 80)  # of about 400 entries of a school
+MADE_UP = (20, 40, 80, 160)  # beside about 400 honest entries of a school
 MOST_ACCUSED = 0.08  # of honest districts, chance included (5 % and twice its error with 200)
 
 
