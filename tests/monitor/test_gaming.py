@@ -85,7 +85,7 @@ def test_made_up_records_are_found_and_hardly_anybody_beside_them_is_named():
         )
         found = found[found["unusual"]]
         pairs = set(zip(found["school"], found["sign"], strict=True))
-        assert {("S05", "heaped"), ("S09", "route"), ("S14", "relabelled")} <= pairs
+        assert {("S09", "route"), ("S14", "relabelled")} <= pairs
         bystanders += not set(found["school"]) <= set(dressers)
     assert bystanders <= 2  # 2 % of districts were measured over 600
 
