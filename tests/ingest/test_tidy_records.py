@@ -204,6 +204,17 @@ def test_duties_keep_pseudonyms_of_teachers_and_the_same_line_twice_is_one(folde
         assert TEACHER not in pd.read_parquet(path).to_csv()
 
 
+def test_two_teachers_of_one_name_at_a_school_are_one_until_a_number_tells_them_apart(folder):
+    head = ["学校", "班级", "教师", "学科", "职务"]
+    for names, people in (((TEACHER, TEACHER), 1), ((f"{TEACHER}1", f"{TEACHER}2老师"), 2)):
+        rows = [
+            ["一小", "四(1)班", name, "", role] for name, role in zip(names, ("班主任", "科任"), strict=True)
+        ]
+        write_csv(raw(folder, "任课表.csv"), [head, *rows])
+        study, _ = ingested(folder)
+        assert store.read_table(study, "teaching")["teacher"].nunique() == people
+
+
 def test_a_change_of_one_register_leaves_the_other_parts_as_they_stand(folder):
     ledger(folder, [["制度机构", "", "", "家长会制度", "", "有"]])
     study, _ = ingested(folder)
