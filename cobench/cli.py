@@ -11,7 +11,7 @@ import typer
 
 from cobench.declared import Text
 from cobench.errors import CobenchError
-from cobench.run import published
+from cobench.run import published, schedule_command
 
 app = typer.Typer(
     add_completion=False,
@@ -265,6 +265,7 @@ def demo(
         bool, typer.Option("--if-empty", help="Only if data/raw is empty. 仅在没有数据时。")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace demo files. 覆盖。")] = False,
+    jobs: JobsOption = CORES,
 ) -> None:
     """Write the raw files of the invented demo district. 生成模拟学区的原始文件。"""
     from cobench.demo import write_demo
@@ -283,7 +284,7 @@ def demo(
     print(ensure_key(opened.id, opened.root)[speak])
     if if_empty and any((opened.root / "data" / "raw").glob("*/*")):
         return
-    paths = write_demo(opened.root, seed=opened.seed if seed is None else seed, force=force)
+    paths = write_demo(opened.root, seed=opened.seed if seed is None else seed, force=force, jobs=jobs)
     print(
         f"已生成 {len(paths)} 个模拟原始文件" if speak == "zh" else f"wrote {len(paths)} simulated raw files"
     )
@@ -397,8 +398,9 @@ def _open(folder: Path, term: str):
     return opened, opened.term(term).id if term else opened.newest_term().id
 
 
-# Commands on what was published stand in a module of their own.
+# Commands on what was published, and on runs by the clock, stand in modules of their own.
 published.add_to(app)
+schedule_command.add_to(app)
 
 if __name__ == "__main__":
     main()

@@ -1,4 +1,4 @@
-"""One writer at a time: a lock of the operating system on the study's stored tables, and errors of a full disk in plain words."""
+"""One writer and one scheduled run at a time, by locks of the operating system; and errors of a full disk in plain words."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import errno
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from cobench.declared import Text
 from cobench.errors import StorageError, StudyLockedError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -32,7 +33,29 @@ def writing(root: Path) -> Iterator[None]:
     StorageError
         When the folder can't be written to.
     """
-    folder = Path(root) / "data" / "processed"
+    with _holding(Path(root) / "data" / "processed", _locked):
+        yield
+
+
+@contextmanager
+def scheduling(root: Path) -> Iterator[None]:
+    """Hold the right to be the one scheduled run of the study in folder ``root``, from waiting for files to its end.
+
+    Others may write the study meanwhile: only what is published needs :func:`writing`.
+
+    Raises
+    ------
+    StudyLockedError
+        While another scheduled run waits or works; says which, where and since when.
+    StorageError
+        When the folder can't be written to.
+    """
+    with _holding(Path(root) / "private" / "schedule", _scheduled):
+        yield
+
+
+@contextmanager
+def _holding(folder: Path, refusal: Callable[[Path], StudyLockedError]) -> Iterator[None]:
     with storing():
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".lock", thread_local=False, is_singleton=True, timeout=0)
@@ -40,7 +63,7 @@ def writing(root: Path) -> Iterator[None]:
         try:
             lock.acquire()
         except Timeout:
-            raise _locked(folder) from None
+            raise refusal(folder) from None
     try:
         if outermost:
             _sign(folder)
@@ -100,13 +123,26 @@ def _sign(folder: Path) -> None:
 
 
 def _locked(folder: Path) -> StudyLockedError:
+    writer = _signed(folder)
+    return StudyLockedError(
+        en=f"the study is being written by {writer.en}; wait until it has finished, or stop it, and run again",
+        zh=f"本研究正由{writer.zh}写入；请等其结束（或将其停止）后重新运行",
+    )
+
+
+def _scheduled(folder: Path) -> StudyLockedError:
+    holder = _signed(folder)
+    return StudyLockedError(
+        en=f"a scheduled run of this study is under way already: {holder.en}; nothing to do",
+        zh=f"本研究已有定时运行在进行：{holder.zh}；本次不再运行",
+    )
+
+
+def _signed(folder: Path) -> Text:
     try:
         writer = json.loads((folder / ".writer.json").read_text(encoding="utf-8"))
         en = f"process {writer['pid']} on {writer['host']} since {writer['since']}"
         zh = f"主机 {writer['host']} 上的进程 {writer['pid']}（自 {writer['since']} 起）"
     except (OSError, ValueError, KeyError):
         en, zh = "another process", "另一进程"
-    return StudyLockedError(
-        en=f"the study is being written by {en}; wait until it has finished, or stop it, and run again",
-        zh=f"本研究正由{zh}写入；请等其结束（或将其停止）后重新运行",
-    )
+    return Text(zh, en)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -66,13 +68,15 @@ def delivery(world: World) -> tuple[pd.DataFrame, pd.DataFrame]:
     return pd.DataFrame(sheets, columns=MANIFEST), pd.DataFrame(planted, columns=TRAPS)
 
 
-def write_raw(world: World, root: Path | str, *, force: bool = False) -> list[Path]:
+def write_raw(world: World, root: Path | str, *, force: bool = False, jobs: int = 1) -> list[Path]:
     """Write ``data/raw/<term>/...``, the code books (kept where they exist, unless ``force``) ``data/demo_truth.parquet`` and ``data/demo_gaming.parquet`` below ``root``.
 
     Parameters
     ----------
     force : bool
         Write over an earlier delivery; without it an existing term folder stops the writing.
+    jobs : int
+        Processes; each writes the files of whole terms.
 
     Returns
     -------
@@ -87,7 +91,7 @@ def write_raw(world: World, root: Path | str, *, force: bool = False) -> list[Pa
     root = Path(root)
     folder = root / "data" / "raw"
     _clear_or_stop(folder, force=force)
-    written = [write_file(raw, folder) for term in range(len(TERMS)) for raw in raw_files(world, term)]
+    written = [path for of_term in _written(world, folder, jobs) for path in of_term]
     for instrument in INSTRUMENTS:
         path = root / "codebooks" / f"{instrument}.toml"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,9 +102,34 @@ def write_raw(world: World, root: Path | str, *, force: bool = False) -> list[Pa
     return written
 
 
-def write_demo(root: Path | str, seed: int = 20240901, *, force: bool = False) -> list[Path]:
+def _written(world: World, folder: Path, jobs: int) -> Iterator[list[Path]]:
+    terms = range(len(TERMS))
+    if jobs == 1:
+        yield from (_write_term(world, term, folder) for term in terms)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(jobs, len(terms)), context, _receive, (world,)) as pool:
+        yield from pool.map(_write_received, terms, [folder] * len(terms))
+
+
+def _write_term(world: World, term: int, folder: Path) -> list[Path]:
+    return [write_file(raw, folder) for raw in raw_files(world, term)]
+
+
+_received: list[World] = []  # a worker's: sent once, not with every term
+
+
+def _receive(world: World) -> None:
+    _received.append(world)
+
+
+def _write_received(term: int, folder: Path) -> list[Path]:
+    return _write_term(_received[0], term, folder)
+
+
+def write_demo(root: Path | str, seed: int = 20240901, *, force: bool = False, jobs: int = 1) -> list[Path]:
     """Build the demo district and write its raw files below the study folder ``root``."""
-    return write_raw(build_world(seed), root, force=force)
+    return write_raw(build_world(seed), root, force=force, jobs=jobs)
 
 
 def _clear_or_stop(folder: Path, *, force: bool) -> None:

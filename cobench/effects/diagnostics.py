@@ -22,6 +22,7 @@ from cobench.effects.subgroups import equality_test
 from cobench.errors import NotEstimableError
 
 LOST_SHARE = 0.10
+FEW_LOST = 10
 LEAST_ESS = 20
 NEGLIGIBLE = 0.05
 ALPHA = 0.05
@@ -280,14 +281,18 @@ def check_attrition(frame: pd.DataFrame, design: Design, level: str) -> Check:
         ),
         (False, False): ("超出乐观界限", "beyond the optimistic boundary"),
     }[found.cautious, found.optimistic]
-    return Check(
-        "attrition", "passed" if found.optimistic else "failed", table, contrast=level,
-        text={
-            "zh": f"结果缺失 {found.overall:.1f}%，两组相差 {found.differential:.1f} 个百分点：{verdict[0]}（WWC）。",
-            "en": f"{found.overall:.1f}% have no outcome, {found.differential:.1f} points apart between the arms: "
-            f"{verdict[1]} (WWC).",
-        },
-    )  # fmt: skip
+    told = {
+        "zh": f"结果缺失 {found.overall:.1f}%，两组相差 {found.differential:.1f} 个百分点",
+        "en": f"{found.overall:.1f}% have no outcome, {found.differential:.1f} points apart between the arms",
+    }
+    # From two shares and the sizes of the arms one could work out how many are missing.
+    if any(0 < assigned - kept < FEW_LOST for assigned, kept in (counts[:2], counts[2:])):
+        told = {
+            "zh": f"结果缺失的学生，至少有一组不足 {FEW_LOST} 名",
+            "en": f"fewer than {FEW_LOST} students of an arm have no outcome",
+        }
+    text = {"zh": f"{told['zh']}：{verdict[0]}（WWC）。", "en": f"{told['en']}: {verdict[1]} (WWC)."}
+    return Check("attrition", "passed" if found.optimistic else "failed", table, contrast=level, text=text)
 
 
 def check_assignment(frame: pd.DataFrame, design: Design, level: str, conditioned: Sequence[str]) -> Check:

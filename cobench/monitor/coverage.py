@@ -70,10 +70,12 @@ def lectures(term: Term, frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     attendance = frames["attendance"]
     attendance = attendance[attendance["term"] == term.id]
     invited = attendance[attendance["invited"].fillna(False)]
-    counted = invited.groupby("event").agg(n_invited=("invited", "sum"), n_present=("present", "sum"))
+    counted = invited.groupby("event", as_index=False).agg(
+        n_invited=("invited", "sum"), n_present=("present", "sum")
+    )
     return (
         events[["school", "event", "date", "topic"]]
-        .merge(counted, left_on="event", right_index=True, how="inner", validate="1:1")
+        .merge(counted, on="event", how="inner", validate="1:1")
         .astype({"n_invited": "int64", "n_present": "int64"})
         .sort_values(["school", "date", "event"])
         .reset_index(drop=True)

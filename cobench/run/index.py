@@ -150,6 +150,12 @@ def _judged(entry: Mapping[str, Any], manifest: Mapping[str, Any]) -> Mapping[st
     return {**entry, "state": "stale", "reason": vars(phrase(f"stale.{changed[0]}"))}
 
 
+def states_of(manifest: Mapping[str, Any]) -> dict[str, int]:
+    """Pages of a ``run.json`` by state; stale ones are told from those that are up to date."""
+    states = [_judged(entry, manifest)["state"] for entry in manifest["reports"]]
+    return {state: states.count(state) for state in STATES}
+
+
 def inputs_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """What decides whether a page that is kept from the run of ``manifest`` is stale."""
     return {

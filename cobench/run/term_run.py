@@ -283,9 +283,11 @@ def publish(target: Path, edition: Edition, earlier: Mapping[str, Any] | None) -
     """Replace the published term: pages and data one by one, then ``run.json``, then the index.
 
     Each file is whole at any moment, and the index never links to a page that isn't there: what the run of
-    the manifest ``earlier`` published and this one doesn't is removed last.
+    the manifest ``earlier`` published and this one doesn't is removed last. Scraps of a publisher that was killed go.
     """
     target.mkdir(parents=True, exist_ok=True)
+    for left in target.glob(".*.tmp"):
+        left.unlink(missing_ok=True)
     for name, html in edition.pages.items():
         if not _is_there(target / name, html):
             manifests.write_atomically(target / name, html)

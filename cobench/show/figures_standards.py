@@ -13,8 +13,9 @@ from cobench.show.labels import Labels
 from cobench.show.lines import wrap
 from cobench.show.wording import say
 
-MOST_SCHOOLS, MOST_COLUMNS = 30, 26
+MOST_SCHOOLS, MOST_COLUMNS, SIGN_POINTS = 30, 26, 7.5
 _FILL = {"met": "#dcebf2", "not_met": "#c25b4e", "not_yet_due": PAPER, "no_data": PAPER}
+_INK = {"met": INK, "not_met": PAPER}
 
 
 def standards_panels(
@@ -51,9 +52,15 @@ def standards_panels(
 
     def paint(fig, axes) -> None:
         for ax, (profile, columns) in zip(axes.flat, panels, strict=True):
-            for i, school in enumerate(rows):
-                for j, standard in enumerate(columns):
-                    _cell(ax, j, i, verdicts.get((school, standard)))
+            _cells(
+                ax,
+                {
+                    (j, i): verdicts[school, standard]
+                    for i, school in enumerate(rows)
+                    for j, standard in enumerate(columns)
+                    if (school, standard) in verdicts
+                },
+            )
             ax.set_xlim(-0.5, MOST_COLUMNS - 0.5)
             ax.set_ylim(len(rows) - 0.5, -0.5)
             ax.set_xticks(range(len(columns)), columns, rotation=90, fontsize=7.5)
@@ -94,12 +101,33 @@ def _panels(standards: list[str], profiles: Mapping[str, str]) -> list[tuple[str
     ]
 
 
-def _cell(ax, x: int, y: int, verdict: str | None) -> None:
+def _cells(ax, verdicts: Mapping[tuple[int, int], str]) -> None:
+    """The verdict at each (column, row): a few collections, for thousands of patches and texts take seconds."""
+    for verdict, fill in _FILL.items():
+        at = [place for place, each in verdicts.items() if each == verdict]
+        if at:
+            _boxes(ax, at, fill)
+            _signs(ax, at, SIGNS[verdict], _INK.get(verdict, MUTED))
+
+
+def _boxes(ax, at: list[tuple[int, int]], fill: str) -> None:
+    from matplotlib.collections import PatchCollection
     from matplotlib.patches import Rectangle
 
-    if verdict is None:
-        return
-    fill = _FILL[verdict]
-    ax.add_patch(Rectangle((x - 0.46, y - 0.44), 0.92, 0.88, facecolor=fill, linewidth=0))
-    colour = PAPER if verdict == "not_met" else INK if verdict == "met" else MUTED
-    ax.text(x, y, SIGNS[verdict], ha="center", va="center", fontsize=7.5, color=colour)
+    boxes = [Rectangle((x - 0.46, y - 0.44), 0.92, 0.88) for x, y in at]
+    held = ax.add_collection(PatchCollection(boxes, facecolor=fill, linewidth=0), autolim=False)
+    held.set_in_layout(False)
+
+
+def _signs(ax, at: list[tuple[int, int]], sign: str, colour: str) -> None:
+    """A sign at each place, drawn as a marker of its own outline."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+    from matplotlib.transforms import Affine2D
+
+    outline = TextPath((0, 0), sign, size=SIGN_POINTS, prop=FontProperties(family="DejaVu Sans"))
+    box = outline.get_extents()
+    outline = outline.transformed(Affine2D().translate(-(box.x0 + box.x1) / 2, -(box.y0 + box.y1) / 2))
+    # A marker is scaled to one point across; its size in points is twice its reach from the centre.
+    size = (2 * abs(outline.vertices).max()) ** 2
+    ax.scatter(*zip(*at, strict=True), s=size, marker=outline, color=colour, linewidth=0).set_in_layout(False)

@@ -112,24 +112,27 @@ def _cells(
     ``whole`` has the same rows and may have more columns: a contrast is named by its treatment, decimals
     follow the standard error.
     """
-    rows = []
-    treatments = whole.get("treatment", pd.Series("", index=whole.index)).astype(str)
-    std_errors = pd.to_numeric(whole.get("std_error", pd.Series(math.nan, index=whole.index)))
-    for i in range(len(released.frame)):
-        digits = decimals(float(std_errors.iloc[i])) if pd.notna(std_errors.iloc[i]) else 2
-        row = []
-        for name in names:
-            mark, value = released.marks[name].iloc[i], released.frame[name].iloc[i]
-            form = formats.get(name, _default_format(name, value, digits))
-            if mark:
-                row.append((_mark(mark, form, released.rules.min_cell), "suppressed", ""))
-            elif _missing(value):
-                row.append(("–", "no-data", ""))
-            else:
-                text = _formatted(value, form, name, labels, language, treatments.iloc[i])
-                row.append((text, _width_class(text), str(value)))
-        rows.append(row)
-    return rows
+    treatments = [str(each) for each in whole["treatment"]] if "treatment" in whole else [""] * len(whole)
+    errors = pd.to_numeric(whole["std_error"]) if "std_error" in whole else [math.nan] * len(whole)
+    digits = [2 if pd.isna(error) else decimals(float(error)) for error in errors]
+
+    def cell(i: int, name: str, mark: str, value: object) -> tuple[str, str, str]:
+        form = formats.get(name) or _default_format(name, value, digits[i])
+        if mark:
+            return _mark(mark, form, released.rules.min_cell), "suppressed", ""
+        if _missing(value):
+            return "–", "no-data", ""
+        text = _formatted(value, form, name, labels, language, treatments[i])
+        return text, _width_class(text), str(value)
+
+    columns = [
+        [
+            cell(i, name, mark, value)
+            for i, (mark, value) in enumerate(zip(released.marks[name], released.frame[name], strict=True))
+        ]
+        for name in names
+    ]
+    return [list(row) for row in zip(*columns, strict=True)]
 
 
 def _width_class(text: str) -> str:

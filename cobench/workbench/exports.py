@@ -20,6 +20,7 @@ from cobench.workbench import (
     record_checks,
     satisfaction,
     term_release,
+    value_added,
 )
 from cobench.workbench import school as school_page
 from cobench.workbench.desk import Desk
@@ -63,6 +64,7 @@ def _all_tables(desk: Desk) -> None:
         satisfaction.all_released(desk)
         for measure in desk.derived("community_changes")["measure"].unique():
             communities.changes_released(desk, measure)
+    value_added.all_released(desk)
     quality.baselines(desk)
     quality.exposures(desk)
     quality.roster_flow(desk)

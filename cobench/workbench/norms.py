@@ -21,11 +21,15 @@ def released(desk: Desk, school: str | None = None) -> Released:
 
     Counts of classes and activities are about things; counts of students pass the threshold.
     """
-    judged = _judged(desk)
-    judged = judged[judged["school"].notna() & judged["kind"].isin(["rule", "target"])]
-    if school is not None:
-        judged = judged[judged["school"] == school]
-    return _by_subject(desk, judged, ["school", "standard"], COLUMNS)
+
+    def release() -> Released:
+        judged = _judged(desk)
+        judged = judged[judged["school"].notna() & judged["kind"].isin(["rule", "target"])]
+        if school is not None:
+            judged = judged[judged["school"] == school]
+        return _by_subject(desk, judged, ["school", "standard"], COLUMNS)
+
+    return desk.once(("standards", school), release)
 
 
 def _judged(desk: Desk) -> pd.DataFrame:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from cobench.monitor.standards import chosen_standards
 from cobench.release import Released, release_table
 from cobench.show import Displayed, bullets, notice, paragraph, table
 from cobench.workbench import implementation, norms, quality
+from cobench.workbench import value_added as added
 from cobench.workbench.desk import Desk
 
 NEVER_REACHED_MANY = 0.2
@@ -50,12 +53,13 @@ def against_district(desk: Desk, school: str) -> Displayed:
         ("lecture_attendance", lectures, "share", "n_invited"),
     ):
         own = _own_row(frame, school)
-        quarters = frame[column].quantile([0.25, 0.5, 0.75])
+        shares = pd.Series(frame[column].to_numpy("float64", na_value=math.nan))
+        quarters = shares.quantile([0.25, 0.5, 0.75])
         rows.append(
             {
                 "measure": desk.say(f"column.{measure}"),
-                "school_value": None if own is None else own[column],
-                "n_base": None if own is None else own[base],
+                "school_value": math.nan if own is None else float(own[column]),
+                "n_base": math.nan if own is None else float(own[base]),
                 "district_low": quarters[0.25],
                 "district_median": quarters[0.5],
                 "district_high": quarters[0.75],
@@ -63,7 +67,7 @@ def against_district(desk: Desk, school: str) -> Displayed:
             }
         )
     # Released figures only: a hidden count or share of either table is missing here and counts as small.
-    frame = pd.DataFrame(rows).astype({"school_value": "float64", "n_base": "float64"})
+    frame = pd.DataFrame(rows)
     released = release_table(frame, counts="n_base", values=["school_value"], min_cell=desk.min_cell)
     return table(
         released,
@@ -128,9 +132,9 @@ def missing(desk: Desk, school: str) -> Displayed:
     return quality.missing_table(desk, columns, desk.say("page.missing_school"), school=school)
 
 
-def value_added(desk: Desk) -> Displayed:
-    """Why pages of schools hold no value added."""
-    return notice(desk.say("page.no_value_added"))
+def value_added(desk: Desk, school: str) -> Displayed:
+    """The school's value added with its interval and verdict, or why there is none."""
+    return added.own(desk, school)
 
 
 def not_for_parent_meetings(desk: Desk) -> Displayed:
@@ -166,7 +170,8 @@ def next_steps(desk: Desk, school: str) -> Displayed:
 
 def _own_row(frame: pd.DataFrame, school: str) -> pd.Series | None:
     own = frame[frame["school"] == school]
-    return own.iloc[0] if len(own) else None
+    # What is hidden is pandas' NA among whole numbers, which has no truth value; NaN compares as false.
+    return own.iloc[0].astype(object).mask(own.iloc[0].isna(), math.nan) if len(own) else None
 
 
 def _count(value: float) -> str:

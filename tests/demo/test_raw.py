@@ -189,8 +189,9 @@ def tiny_delivery(tmp_path_factory):
     return root, write_raw(build_world(5, n_schools=2, n_students=160), root)
 
 
-def test_the_same_world_gives_the_same_bytes(tiny_delivery, tmp_path):
-    again = write_raw(build_world(5, n_schools=2, n_students=160), tmp_path)
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_the_same_world_gives_the_same_bytes(tiny_delivery, tmp_path, jobs):
+    again = write_raw(build_world(5, n_schools=2, n_students=160), tmp_path, jobs=jobs)
     for one, other in zip(tiny_delivery[1], again, strict=True):
         assert one.name == other.name
         assert hashlib.sha256(one.read_bytes()).digest() == hashlib.sha256(other.read_bytes()).digest()

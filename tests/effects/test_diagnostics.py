@@ -6,7 +6,8 @@ import pytest
 
 from cobench.effects.balance import balance_of
 from cobench.effects.checks import Check, people
-from cobench.effects.diagnostics import between_share, check_balance, check_overlap
+from cobench.effects.design import Assignment, Design
+from cobench.effects.diagnostics import between_share, check_attrition, check_balance, check_overlap
 from cobench.effects.sample import code_covariates, take_sample
 from cobench.effects.weighting import fit_ipw
 from cobench.errors import ParameterError
@@ -83,3 +84,16 @@ def test_support_looked_for_twice_is_counted_once_a_student():
     table = check_overlap(answer, "1").table.set_index("quantity")["value"]
     treated = answer.sample.d.sum()
     assert table["share_without_counterpart"] == pytest.approx(lost / (lost + treated))
+
+
+@pytest.mark.parametrize(("lost", "told"), [(4, False), (9, False), (10, True), (0, True)])
+def test_shares_without_an_outcome_are_told_only_where_they_do_not_give_a_handful_away(lost, told):
+    frame = pd.DataFrame({"arm": ["t"] * 40 + ["c"] * 40, "score": 1.0})
+    frame.loc[: lost - 1, "score"] = np.nan
+    design = Design(
+        "arm", "score", ("t",), reference="c", assignment=Assignment("randomised", "student", (), "lot")
+    )
+    check = check_attrition(frame, design, "t")
+    for text in check.text.values():
+        assert ("%" in text) is told
+    assert check.table["overall"].item() == pytest.approx(100 * lost / 80)

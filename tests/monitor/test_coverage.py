@@ -211,6 +211,11 @@ def test_a_family_that_came_uninvited_never_lifts_attendance_above_the_invited()
     assert (table["n_present"] <= table["n_invited"]).all()
 
 
+def test_a_term_without_lectures_has_an_empty_table():
+    table = lectures(_study().terms[0], _frames())
+    assert table.empty and {"school", "event", "n_invited", "n_present"} <= set(table.columns)
+
+
 def test_lectures_stand_in_the_order_of_school_and_date():
     assert lectures(_study().terms[0], _lecture_frames())["event"].tolist() == ["e2", "e1"]
 
