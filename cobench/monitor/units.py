@@ -36,7 +36,7 @@ LINKS: dict[str, str] = {
     "stage": "r.school = u.school",
     "leader": "r.teacher = u.teacher",
     "guard_post": "r.school = u.school and r.item = u.item",
-    "respondent": "r.respondent = u.id",
+    "respondent": "r.student = u.id",
     "jury_entry": "r.school = u.school and r.item = u.item",
     "resident_day": "r.school = u.school and r.date = u.date",
     "community": "r.unit = u.unit",
@@ -63,8 +63,10 @@ _UNITS: dict[str, str] = {
     "where term = {term} and role = 'leader' group by all",
     "guard_post": "select school as body, school || item as id, school, item from now_schools "
     "cross join (values ('arrival'), ('departure')) t(item) where taught",
-    "respondent": "select school as body, respondent as id, school from responses "
-    "where term = {term} and value is not null and regexp_matches(item, '^k[0-9]+$') group by all",
+    # Who answered is known by the child: column respondent says whether a parent, student or teacher did.
+    "respondent": "select min(school) as body, student as id, min(school) as school from responses "
+    "where term = {term} and value is not null and student is not null and regexp_matches(item, '^k[0-9]+$') "
+    "group by student",
     "jury_entry": "select school as body, school || item as id, school, item from records "
     "where term in ({terms}) and kind = 'jury' group by all",
     "resident_day": "select school as body, school || date as id, school, date from facts "

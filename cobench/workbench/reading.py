@@ -48,7 +48,7 @@ def _released(desk: Desk) -> Released:
         # The same cells as in the table of standards, so that both hide the same.
         counted=desk.counted(
             "standards children",
-            ["school", "standard"],
+            ["school"],
             {"standard": STANDARD},
             within={"n_units": ("reach", "n_students", ("school",))},
         ),

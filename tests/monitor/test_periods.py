@@ -63,7 +63,7 @@ def test_full_coverage_by_any_mode_counts_face_to_face_beside_it():
 
 
 def test_a_knowledge_rate_is_over_respondents_and_says_how_many_might_have_answered():
-    rows = "responses item=k01 respondent=p1 value=1"
+    rows = "responses item=k01 respondent=parent student=a1 value=1"
     row = District().judged(Case("A06", "", "t1", None, "", rows)).loc[("A06", "A")]
     assert (row["n_met"], row["n_units"], row["n_asked"]) == (1, 1, 3)
 

@@ -15,9 +15,14 @@ TRAPS = {
     "a plan needs an entry for every month of the term, those to come included": (
         "C11", "t1", "records plan_month class_id=A1,A2 value=2", "A", "0/2"),
     "who answered no knowledge item is no respondent": (
-        "A06", "t1", "responses respondent=q1 item=k1,k2 value=1; responses respondent=q2 item=k1,k2", "A", "1/1"),
+        "A06", "t1", "responses student=a1 item=k1,k2 value=1; responses student=a2 item=k1,k2", "A", "1/1"),
     "who answered one of two items right and left the other blank doesn't know": (
-        "A06", "t1", "responses respondent=q1 item=k1 value=1; responses respondent=q1 item=k2", "A", "0/1"),
+        "A06", "t1", "responses student=a1 item=k1 value=1; responses student=a1 item=k2", "A", "0/1"),
+    "every family is one respondent, though all of them answered as parents": (
+        "A06", "t1", "responses respondent=parent student=a1 item=k1,k2 value=1; "
+        "responses respondent=parent student=a2 item=k1,k2 value=0", "A", "1/2"),
+    "an answer that no child is known of is nobody's": (
+        "A06", "t1", "responses respondent=parent item=k1 value=1", "A", "0/0"),
     "a leader whom a partner posts is none of the lead's": (
         "F302", "t1", "postings leader @K teacher=T1 from_school=B to_school=A valid_from=2025-09-01", K, "0/1"),
     "one whom the lead posts is": (
