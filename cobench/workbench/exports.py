@@ -16,6 +16,7 @@ from cobench.workbench import (
     norms,
     quality,
     ranked,
+    reading,
     record_checks,
     satisfaction,
     term_release,
@@ -50,6 +51,7 @@ def _all_tables(desk: Desk) -> None:
         implementation.lede(desk)
         norms.summary(desk)
         record_checks.key_papers_released(desk)
+        reading.released(desk)
         implementation.modes_released(desk)
         implementation.weeks_released(desk)
         implementation.lectures_by_topic(desk)
