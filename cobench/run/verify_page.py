@@ -143,10 +143,15 @@ def _tables(main: Tag, tables: Mapping[str, Mapping], done: Counter) -> Iterator
             for cell, value, head, kind in zip(
                 cells, values, carried["heads"], carried["printed"], strict=False
             ):
+                shown = cell.get_text(strip=True)
+                if kind == "exact":
+                    done["cells"] += 1
+                    if shown != value:
+                        yield phrase("verify.table", shown=_cut(shown), head=head, carried=value)
+                    continue
                 if kind == "text" or isinstance(value, bool) or not isinstance(value, int | float):
                     continue
                 done["cells"] += 1
-                shown = cell.get_text(strip=True)
                 if not _agrees(100 * value if kind == "percent" else value, shown):
                     yield phrase("verify.table", shown=_cut(shown), head=head, carried=f"{value:.6g}")
 
