@@ -72,6 +72,8 @@ def verify_page(path: Path) -> Verdict:
         wrong += found
     checked = tuple(phrase(f"verify.did_{name}", n=n) for name, n in done.items() if n)
     unchecked = [phrase("verify.no_raw"), phrase("verify.no_pictures", n=len(main.find_all("img")))]
+    if uncited := _uncited(main):
+        unchecked.append(phrase("verify.no_citation", n=uncited))
     if not done["published"]:
         unchecked.append(phrase("verify.no_manifest"))
     return Verdict(path.name, tuple(dict.fromkeys(wrong)), checked, tuple(unchecked))
@@ -110,6 +112,18 @@ def _expected(row: Mapping, field: str) -> list[float]:
     if field == "detectable":
         return [minimum_detectable(value("std_error"), value("df"))]
     return [value(field)]
+
+
+def _uncited(main: Tag) -> int:
+    """How many numbers of the prose lead to no row, so that nothing but seals and ``run.json`` holds them."""
+    texts = (
+        text
+        for tag in main.find_all(["p", "li"])
+        if not tag.find_parent(["table", "section"]) and not tag.find(["p", "li"])
+        for text in tag.find_all(string=True)
+        if not text.find_parent("a", class_="cited")
+    )
+    return sum(len(_NUMBER.findall(text)) for text in texts)
 
 
 def _cited_rows(main: Tag, estimates: Mapping[str, Mapping], done: Counter) -> Iterator[Text]:

@@ -89,9 +89,9 @@ def standards_panels(
         missed=joined(_most_missed(frame, labels, language), language),
     )
     inner = crossed(
-        released,
+        released.where(frame["school"].isin(rows)),
         rows=("standard", [each for band in bands for _, columns in band for each in columns]),
-        columns=("school", order),
+        columns=("school", rows),
         cell=_in_words,
         language=language,
         labels=_numbered(labels, drawn),
