@@ -75,7 +75,8 @@ def verify_page(path: Path) -> Verdict:
     if uncited := _uncited(main):
         unchecked.append(phrase("verify.no_citation", n=uncited))
     if not done["published"]:
-        unchecked.append(phrase("verify.no_manifest"))
+        there = path.with_name("run.json").is_file()
+        unchecked.append(phrase("verify.no_entry" if there else "verify.no_manifest"))
     return Verdict(path.name, tuple(dict.fromkeys(wrong)), checked, tuple(unchecked))
 
 
