@@ -25,6 +25,7 @@ from district import TERM, cobench, lay_out_small_district
 
 from cobench import store
 from cobench.ingest.numbers import checksum_fits
+from cobench.run.page_data import unpacked
 from cobench.study import load_study
 
 # Nobody: invented names that the demo never draws, numbers of the region 999901 that no place has.
@@ -192,7 +193,7 @@ def texts_of(path: Path) -> list[str]:
     data = path.read_bytes()
     found = [path.name, data.decode("utf-8", errors="ignore"), data.decode("gb18030", errors="ignore")]
     if path.suffix in (".html", ".ipynb", ".json", ".xml", ".txt", ".log"):
-        text = found[1]
+        text = unpacked(found[1])
         found += [html.unescape(text), re.sub(r"\\u([0-9a-fA-F]{4})", lambda m: chr(int(m[1], 16)), text)]
         found.append(re.sub(r"<[^<>]*>", "", html.unescape(text)))
     if path.suffix == ".parquet":

@@ -13,7 +13,7 @@ from cobench.errors import MissingColumnError, ParameterError
 
 FLOW = ["step", "text_zh", "text_en", "n", "dropped"]
 STEPS = {
-    "given": ("给定的学生", "students given"),
+    "given": ("全部学生", "all students"),
     "exposure_unknown": ("干预情况不明", "exposure not known"),
     "other_level": ("属于其他干预水平", "at another exposure level"),
     "outcome_missing": ("结果缺失", "outcome missing"),
@@ -36,7 +36,7 @@ STEPS = {
     "no_value_due": ("没有应有的值（如免修）：{column}", "no value is due (exempt): {column}"),
     "unmatched": ("卡尺范围内没有可匹配的学生", "no match within the calliper"),
     "not_matched_with": ("没有被匹配到，未用于比较", "unexposed students not matched with anyone"),
-    "students_given": ("给定的学生（各学期合计）", "students given, over all terms"),
+    "students_given": ("全部学生（各学期合计）", "all students, over all terms"),
     "exposed_at_start": ("首个学期即已接受干预", "exposed in their first term already"),
     "moved_cluster": ("更换了所属群组：{column}", "changed their group: {column}"),
     "one_term": ("结果已知的学期不足两个", "outcome known in fewer than two terms"),

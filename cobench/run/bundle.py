@@ -7,6 +7,7 @@ import io
 import zipfile
 from pathlib import Path
 
+from cobench.declared import Text
 from cobench.errors import RunError
 from cobench.run.manifest import write_atomically
 from cobench.run.verify import altered_files, published
@@ -35,17 +36,17 @@ def bundle_term(study: Study, term_id: str, target: Path | None = None) -> Path:
     names = ["index.html", "run.json", *(entry["page"] for entry in manifest["reports"]), *manifest["files"]]
     contents = {name: (folder / name).read_bytes() for name in dict.fromkeys(names)}
     path = target or study.root / "reports" / f"{study.id}-{term_id}.zip"
-    write_atomically(path, zipped(f"{study.id}-{term_id}", contents, term_id))
+    how = phrase("bundle.readme", term=term_id, version=manifest["versions"]["cobench"])
+    write_atomically(path, zipped(f"{study.id}-{term_id}", contents, how))
     return path
 
 
-def zipped(root: str, contents: dict[str, bytes], term_id: str) -> bytes:
+def zipped(root: str, contents: dict[str, bytes], how: Text) -> bytes:
     """A zip file of ``contents`` below ``root`` with their hashes and how to check them."""
     hashes = "".join(
         f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in sorted(contents.items())
     )
-    how = phrase("bundle.readme", term=term_id)
-    more = {"SHA256SUMS": hashes.encode("utf-8"), "README.txt": f"{how.zh}\n\n{how.en}\n".encode()}
+    more = {"SHA256SUMS": hashes.encode("utf-8"), "README.txt": f"{how.zh}\n{how.en}".encode()}
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         for name, data in sorted({**contents, **more}.items()):

@@ -13,6 +13,7 @@ from cobench.release.files import text_of
 from cobench.release.ledger import Find
 from cobench.release.structure import Key, Registered
 from cobench.run.execute import Outcome
+from cobench.run.page_data import unpacked
 from cobench.run.words import phrase
 from cobench.study import Study
 
@@ -31,8 +32,8 @@ class Passed:
 
 
 def visible(html: str) -> str:
-    """A page without its embedded images and fonts."""
-    return _EMBEDDED.sub(r"\1", html)
+    """A page without its embedded images and fonts, and with its data as text."""
+    return _EMBEDDED.sub(r"\1", unpacked(html))
 
 
 def check_page(outcome: Outcome, scan: Scan, study: Study) -> Outcome:
@@ -60,7 +61,8 @@ def check_text(text: str, name: str, scan: Scan, study: Study) -> None:
     ReleaseError
         Naming the file, never what was found.
     """
-    findings = list(scan(visible(text), Path(name)))
+    text = visible(text)
+    findings = list(scan(text, Path(name)))
     if findings or str(study.root) in text:
         raise ReleaseError(
             en=f"{name} holds {max(len(findings), 1)} item(s) that must not be public; check school names, labels "

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,11 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 BLOCK_ID = "page-data"
+# A longer block is compressed, or a page of many estimates passes what a mailbox likes; a shorter one stays readable.
+PLAIN = 24_000
+_PACKED = re.compile(
+    f'(<script type="application/json" id="{BLOCK_ID}">)"deflate:([A-Za-z0-9+/=]+)"(?=</script>)'
+)
 _BLOCKS = (
     "p",
     "li",
@@ -155,7 +162,20 @@ def estimates_of(content: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _as_script(content: Mapping[str, Any]) -> str:
     # "<" escaped, so that nothing inside can end the element that holds it
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    data = text.encode("utf-8")
+    if len(data) <= PLAIN:
+        return text
+    return f'"deflate:{base64.b64encode(zlib.compress(data, 9)).decode("ascii")}"'
+
+
+def unpacked(page: str) -> str:
+    """A page whose data block can be read as text; what looks for names and numbers looks there too."""
+    return _PACKED.sub(lambda match: match[1] + _inflated(match[2]), page)
+
+
+def _inflated(packed: str) -> str:
+    return zlib.decompress(base64.b64decode(packed)).decode("utf-8")
 
 
 def passages(soup: BeautifulSoup | Tag) -> Iterable[tuple[str, str]]:
@@ -183,7 +203,9 @@ def read_block(soup: BeautifulSoup) -> dict[str, Any] | None:
     tag = soup.find("script", id=BLOCK_ID)
     try:
         content = json.loads(tag.string) if tag is not None and tag.string else None
-    except ValueError:
+        if isinstance(content, str):
+            content = json.loads(_inflated(content.removeprefix("deflate:")))
+    except (ValueError, zlib.error):
         return None
     return content if isinstance(content, dict) and content.get("schema") == SCHEMA else None
 

@@ -23,7 +23,8 @@ def verify(
     term: TermArgument = "",
     study: StudyOption = HERE,
     html: Annotated[
-        list[Path] | None, typer.Option("--html", help="Pages to check without data. 只核对这些页面。")
+        list[Path] | None,
+        typer.Option("--html", help="Pages, or a folder of them, to check without data. 只核对这些页面。"),
     ] = None,
 ) -> None:
     """Hold pages against the data they carry (--html), or a term against its raw files. 核对报告。"""

@@ -37,9 +37,9 @@ MOST, FEW = 20, 5
 
 
 def verify_pages(paths: Sequence[Path], say: Say, language: str) -> bool:
-    """Check pages without data, tell what was found, and whether all agree."""
+    """Check pages (or all pages of a folder) without data, tell what was found, and whether all agree."""
     fine = True
-    for path in paths:
+    for path in _pages(paths):
         verdict = verify_page(path)
         key = "verify.fine" if verdict.fine else "verify.bad"
         say(phrase(key, page=verdict.page, n=len(verdict.wrong))[language])
@@ -48,6 +48,10 @@ def verify_pages(paths: Sequence[Path], say: Say, language: str) -> bool:
                 say(f"  {mark} {text[language]}")
         fine = fine and verdict.fine
     return fine
+
+
+def _pages(paths: Sequence[Path]) -> list[Path]:
+    return [page for path in paths for page in (sorted(path.glob("*.html")) if path.is_dir() else [path])]
 
 
 def verify_term(study: Study, term_id: str, say: Say, language: str) -> bool:

@@ -72,8 +72,11 @@ def verify_page(path: Path) -> Verdict:
         wrong += found
     checked = tuple(phrase(f"verify.did_{name}", n=n) for name, n in done.items() if n)
     unchecked = [phrase("verify.no_raw"), phrase("verify.no_pictures", n=len(main.find_all("img")))]
+    if uncited := _uncited(main):
+        unchecked.append(phrase("verify.no_citation", n=uncited))
     if not done["published"]:
-        unchecked.append(phrase("verify.no_manifest"))
+        there = path.with_name("run.json").is_file()
+        unchecked.append(phrase("verify.no_entry" if there else "verify.no_manifest"))
     return Verdict(path.name, tuple(dict.fromkeys(wrong)), checked, tuple(unchecked))
 
 
@@ -112,6 +115,18 @@ def _expected(row: Mapping, field: str) -> list[float]:
     return [value(field)]
 
 
+def _uncited(main: Tag) -> int:
+    """How many numbers of the prose lead to no row, so that nothing but seals and ``run.json`` holds them."""
+    texts = (
+        text
+        for tag in main.find_all(["p", "li"])
+        if not tag.find_parent(["table", "section"]) and not tag.find(["p", "li"])
+        for text in tag.find_all(string=True)
+        if not text.find_parent("a", class_="cited")
+    )
+    return sum(len(_NUMBER.findall(text)) for text in texts)
+
+
 def _cited_rows(main: Tag, estimates: Mapping[str, Mapping], done: Counter) -> Iterator[Text]:
     """The reviewers' table against the data block."""
     names = ("estimate", "std_error", None, "p_value", "p_adjusted", "n_obs", "n_treated", "n_clusters")
@@ -143,10 +158,15 @@ def _tables(main: Tag, tables: Mapping[str, Mapping], done: Counter) -> Iterator
             for cell, value, head, kind in zip(
                 cells, values, carried["heads"], carried["printed"], strict=False
             ):
+                shown = cell.get_text(strip=True)
+                if kind == "exact":
+                    done["cells"] += 1
+                    if shown != value:
+                        yield phrase("verify.table", shown=_cut(shown), head=head, carried=value)
+                    continue
                 if kind == "text" or isinstance(value, bool) or not isinstance(value, int | float):
                     continue
                 done["cells"] += 1
-                shown = cell.get_text(strip=True)
                 if not _agrees(100 * value if kind == "percent" else value, shown):
                     yield phrase("verify.table", shown=_cut(shown), head=head, carried=f"{value:.6g}")
 

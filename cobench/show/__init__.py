@@ -10,7 +10,7 @@ from cobench.show.fonts import use_theme
 from cobench.show.guard import guard_display
 from cobench.show.labels import Labels, study_labels
 from cobench.show.paragraphs import Context, answer, holds
-from cobench.show.sections import bullets, download, finding, folded, heading, md, notice, paragraph
+from cobench.show.sections import bullets, finding, folded, heading, md, notice, paragraph
 from cobench.show.sentences import detected, effect_sentence, evidence_badge
 from cobench.show.spec_curve import Spec, spec_curve
 from cobench.show.tables import table
@@ -27,7 +27,6 @@ __all__ = [
     "coverage_dots",
     "coverage_map",
     "detected",
-    "download",
     "effect_sentence",
     "effects_over",
     "evidence_badge",

@@ -90,6 +90,11 @@ def carried_table(released: Released, heads: Sequence[str], caption: str, kinds:
         "printed": list(kinds),
         "rows": [[plain(cell) for cell in row] for row in released.cells()],
     }
+    return carried_as(content)
+
+
+def carried_as(content: Mapping) -> dict:
+    """A table to be carried under a name that its content gives it."""
     return {**content, "id": _identity(content)}
 
 

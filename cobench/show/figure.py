@@ -31,7 +31,8 @@ class Figure:
     """A drawn figure: PNG bytes, what it shows in words, and the released table behind it.
 
     In a notebook it is published as ``image/png`` with the alternative text in the metadata; the folded table
-    behind it travels as ``application/vnd.cobench.table+html`` for the page template.
+    behind it travels as ``application/vnd.cobench.table+html`` for the page template. ``inner`` is that table where
+    it isn't ``data`` as it stands.
     """
 
     png: bytes
@@ -40,6 +41,7 @@ class Figure:
     data: Released
     language: str
     labels: Labels = field(default_factory=Labels, repr=False)
+    inner: Displayed | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not self.alt.strip():
@@ -49,7 +51,7 @@ class Figure:
 
     def behind(self) -> Displayed:
         """The table behind the figure, folded."""
-        inner = table(self.data, language=self.language, labels=self.labels, caption="")
+        inner = self.inner or table(self.data, language=self.language, labels=self.labels, caption="")
         summary = escape_html(say("table.data_behind", self.language))
         html = f'<details class="data-behind"><summary>{summary}</summary>{inner.html}</details>'
         return Displayed(html, inner.text, inner.carried)

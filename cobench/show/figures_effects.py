@@ -78,7 +78,8 @@ def forest_plot(
         ax.xaxis.set_major_locator(_locator(6))
 
     png = draw(paint, height=sum(heights) + 0.55, title=title, note=_note(note, released, frame, language))
-    alt = say("figure.forest_alt", language, total=len(rows), rows=joined([r.alt() for r in rows], language))
+    told = joined([row.alt() for row in rows], language)
+    alt = say("figure.forest_alt", language, title=title, total=len(rows), rows=told)
     return Figure(png, alt, title, behind_estimates(released), language, labels)
 
 
@@ -185,6 +186,8 @@ def effects_over(
     finding = say("figure.over_title", language, total=len(shown), detected=found)
     title = title_of(title, released, finding)
     _, value_axis = _common_scale(rows, labels, language)
+    axis = axis or say("figure.over_axis", language)
+    starts = any(row.row["_at"] < 0 for row in rows)
     banded = [row.row for row in shown if math.isfinite(_float(row.row, "band_low"))]
 
     def paint(fig, ax) -> None:
@@ -198,19 +201,25 @@ def effects_over(
                 linewidth=7,
                 zorder=1,
             )
-        if any(row.row["_at"] < 0 for row in rows):
+        if starts:
             ax.axvline(-0.5, color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
         for row in shown:
             ax.vlines(row.row["_at"], row.low, row.high, color=row.colour, linewidth=1.6, zorder=2)
             ax.plot(row.row["_at"], row.estimate, **row.marker())
         places = sorted(named)
         ax.set_xticks(places, [named[at] for at in places])
-        ax.set_xlabel(axis or say("figure.over_axis", language))
+        ax.set_xlabel(axis)
         ax.set_ylabel("\n".join(wrap(value_axis, 32)))
         ax.margins(x=0.08, y=0.12)
 
     png = draw(paint, height=2.9, title=title, note=_note(note, released, frame, language))
-    alt = say("figure.over_alt", language, rows=joined([row.alt() for row in rows], language))
+    alt = say(
+        "figure.over_alt_start" if starts else "figure.over_alt",
+        language,
+        title=title,
+        axis=axis,
+        rows=joined([row.alt() for row in rows], language),
+    )
     return Figure(png, alt, title, behind_estimates(released), language, labels)
 
 

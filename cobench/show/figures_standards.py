@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
 
 from cobench.release.released import Released, require_released
-from cobench.show.figure import Figure, draw
+from cobench.show.figure import Figure, draw, joined
 from cobench.show.figures_coverage import SIGNS
 from cobench.show.fonts import INK, MUTED, PAPER
 from cobench.show.labels import Labels
 from cobench.show.lines import wrap
+from cobench.show.tables import crossed
 from cobench.show.wording import say
 
 MOST_SCHOOLS, MOST_COLUMNS, SIGN_POINTS = 30, 26, 7.5
+HALF_WIDTHS = 2.6  # of a panel's name, a column
 _FILL = {"met": "#dcebf2", "not_met": "#c25b4e", "not_yet_due": PAPER, "no_data": PAPER}
 _INK = {"met": INK, "not_met": PAPER}
 
@@ -28,7 +32,8 @@ def standards_panels(
     released : Released
         ``school, standard, verdict`` and what stands behind them.
     profiles : mapping of standard to profile
-        Which panel a standard stands in, in order; beyond 26 it goes on in another, and beyond 30 schools the worst are shown.
+        Which panel a standard stands in; a profile of more than 26 goes on in another panel, narrow panels stand side by
+        side, and beyond 30 schools the worst are shown.
     """
     labels = labels or Labels()
     frame = require_released(released).frame
@@ -37,7 +42,7 @@ def standards_panels(
     order = sorted(unmet.index, key=lambda school: (-unmet[school], school))
     rows = order[:MOST_SCHOOLS]
     drawn = set(frame["standard"])
-    panels = _panels([each for each in profiles if each in drawn], profiles)
+    bands = _bands(_panels([each for each in profiles if each in drawn], profiles))
     names = [labels.text("school", each, language) for each in rows]
     judged = frame["verdict"].isin(["met", "not_met"]).sum()
     title = say(
@@ -48,28 +53,19 @@ def standards_panels(
         schools=len(order),
         standards=frame["standard"].nunique(),
     )
-    heights = [len(rows) + 3] * len(panels)
+    heads = [
+        [
+            wrap(labels.text("profile", profile, language), int(HALF_WIDTHS * len(columns)))
+            for profile, columns in band
+        ]
+        for band in bands
+    ]
+    heights = [len(rows) + 3 + max(map(len, head)) for head in heads]
 
     def paint(fig, axes) -> None:
-        for ax, (profile, columns) in zip(axes.flat, panels, strict=True):
-            _cells(
-                ax,
-                {
-                    (j, i): verdicts[school, standard]
-                    for i, school in enumerate(rows)
-                    for j, standard in enumerate(columns)
-                    if (school, standard) in verdicts
-                },
-            )
-            ax.set_xlim(-0.5, MOST_COLUMNS - 0.5)
-            ax.set_ylim(len(rows) - 0.5, -0.5)
-            ax.set_xticks(range(len(columns)), columns, rotation=90, fontsize=7.5)
+        for ax, band, head in zip(axes.flat, bands, heads, strict=True):
+            _band(ax, band, head, rows, verdicts)
             ax.set_yticks(range(len(rows)), [wrap(name, 24)[0] for name in names], fontsize=7.5)
-            ax.xaxis.tick_top()
-            ax.tick_params(colors=INK, length=0, pad=2)
-            ax.set_title(labels.text("profile", profile, language), loc="left", fontsize=9.5, pad=4)
-            for spine in ax.spines.values():
-                spine.set_visible(False)
 
     notes = [say("figure.standards_key", language)]
     if len(order) > len(rows):
@@ -79,18 +75,65 @@ def standards_panels(
         height=sum(heights) * 0.155,
         title=title,
         note=" ".join(notes),
-        shape=(len(panels), 1),
+        shape=(len(bands), 1),
         squeeze=False,
         gridspec_kw={"height_ratios": heights},
     )
-    worst = ", ".join(
-        f"{name} {int(unmet[school])}" for school, name in list(zip(rows, names, strict=True))[:5]
+    worst = [f"{name} {int(unmet[school])}" for school, name in list(zip(rows, names, strict=True))[:5]]
+    alt = say(
+        "figure.standards_alt",
+        language,
+        title=title,
+        panels=sum(map(len, bands)),
+        worst=joined(worst, language),
+        missed=joined(_most_missed(frame, labels, language), language),
     )
-    alt = say("figure.standards_alt", language, title=title, panels=len(panels), worst=worst)
-    return Figure(png, alt, title, released, language, labels)
+    inner = crossed(
+        released.where(frame["school"].isin(rows)),
+        rows=("standard", [each for band in bands for _, columns in band for each in columns]),
+        columns=("school", rows),
+        cell=_in_words,
+        language=language,
+        labels=_numbered(labels, drawn),
+        note=say("figure.standards_cells", language),
+    )
+    return Figure(png, alt, title, released, language, labels, inner)
 
 
-def _panels(standards: list[str], profiles: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+def _in_words(row: Mapping[str, object]) -> str:
+    """``✗ 35/40``: the verdict's sign, units that met the standard, units that had to."""
+    sign = SIGNS[str(row["verdict"])]
+    known = row.get("n_units") not in (None, 0) and row.get("n_met") is not None
+    return f"{sign} {_count(row['n_met'])}/{_count(row['n_units'])}" if known else sign
+
+
+def _count(value: object) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def _numbered(labels: Labels, standards: Iterable[str]) -> Labels:
+    named = {
+        each: {language: f"{each} {labels.text('standard', each, language)}" for language in ("zh", "en")}
+        for each in standards
+    }
+    return labels.add("standard", named)
+
+
+def _most_missed(frame: pd.DataFrame, labels: Labels, language: str) -> list[str]:
+    """The three standards that most schools missed, each with how many of those judged."""
+    judged = frame[frame["verdict"].isin(["met", "not_met"])]
+    missed = (judged["verdict"] == "not_met").groupby(judged["standard"]).agg(["sum", "size"])
+    most = missed[missed["sum"] > 0].sort_values("sum", ascending=False, kind="stable").head(3)
+    return [
+        f"{each} {labels.text('standard', each, language)} {row['sum']}/{row['size']}"
+        for each, row in most.iterrows()
+    ]
+
+
+Panel = tuple[str, list[str]]
+
+
+def _panels(standards: list[str], profiles: Mapping[str, str]) -> list[Panel]:
     held: dict[str, list[str]] = {}
     for standard in standards:
         held.setdefault(profiles.get(standard, ""), []).append(standard)
@@ -99,6 +142,56 @@ def _panels(standards: list[str], profiles: Mapping[str, str]) -> list[tuple[str
         for profile, names in held.items()
         for start in range(0, max(1, math.ceil(len(names) / MOST_COLUMNS)) * MOST_COLUMNS, MOST_COLUMNS)
     ]
+
+
+def _bands(panels: list[Panel]) -> list[list[Panel]]:
+    """Panels side by side with a free column between them; each goes where it is the first to fit, widest first."""
+    bands: list[list[Panel]] = []
+    for panel in sorted(panels, key=lambda each: -len(each[1])):
+        free = (band for band in bands if _width(band) + 1 + len(panel[1]) <= MOST_COLUMNS)
+        place = next(free, None)
+        if place is None:
+            bands.append([panel])
+        else:
+            place.append(panel)
+    return bands
+
+
+def _width(band: list[Panel]) -> int:
+    return sum(len(columns) for _, columns in band) + len(band) - 1
+
+
+def _band(ax, band: list[Panel], heads: list[list[str]], rows: list[str], verdicts: Mapping) -> None:
+    """One row of panels, which share their list of schools."""
+    places: dict[int, str] = {}
+    start = 0
+    for (_, columns), head in zip(band, heads, strict=True):
+        places |= dict(enumerate(columns, start=start))
+        ax.annotate(
+            "\n".join(head),
+            (start - 0.46, 1),
+            xytext=(0, 30),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            fontsize=9,
+            color=INK,
+            va="bottom",
+        )
+        start += len(columns) + 1
+    cells = {
+        (j, i): verdicts[school, standard]
+        for i, school in enumerate(rows)
+        for j, standard in places.items()
+        if (school, standard) in verdicts
+    }
+    _cells(ax, cells)
+    ax.set_xlim(-0.5, MOST_COLUMNS - 0.5)
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.set_xticks(list(places), list(places.values()), rotation=90, fontsize=7.5)
+    ax.xaxis.tick_top()
+    ax.tick_params(colors=INK, length=0, pad=2)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
 
 
 def _cells(ax, verdicts: Mapping[tuple[int, int], str]) -> None:

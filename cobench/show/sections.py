@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 from collections.abc import Iterable, Mapping
 
-from cobench.release.escape import csv_text, escape_html
-from cobench.release.released import Released, require_released
+from cobench.release.escape import escape_html
 from cobench.show.carried import carried_rows, citing, linked, unmarked
 from cobench.show.displayed import Displayed
 from cobench.show.labels import Labels
@@ -70,26 +67,3 @@ def finding(
     html = f'<p class="finding">{linked(sentence)} {badge}</p>'
     carried = carried_rows([row], labels, language)
     return Displayed(html, f"{unmarked(sentence)} [{label}]", tuple(carried))
-
-
-def download(released: Released, filename: str, language: str) -> Displayed:
-    """A link that holds a released table as csv or json (by the ending of ``filename``) inside the page."""
-    released = require_released(released)
-    if filename.endswith(".json"):
-        names = [str(column) for column in released.frame.columns]
-        records = [dict(zip(names, row, strict=True)) for row in released.cells()]
-        content, kind, key = json.dumps(records, ensure_ascii=False, default=_plain), "json", "table.json"
-    else:
-        content, kind, key = "\ufeff" + csv_text(released), "csv", "table.csv"
-    data = base64.b64encode(content.encode("utf-8")).decode("ascii")
-    text = f"{say(key, language)} ({filename})"
-    mime = "application/json" if kind == "json" else "text/csv"
-    link = (
-        f'<p class="download"><a download="{escape_html(filename)}" '
-        f'href="data:{mime};charset=utf-8;base64,{data}">{escape_html(text)}</a></p>'
-    )
-    return Displayed(link, text)
-
-
-def _plain(value: object) -> object:
-    return value.item() if hasattr(value, "item") else str(value)

@@ -90,7 +90,12 @@ def spec_curve(
         for group, choices in matrix.items()
     ]
     alt = say(
-        "figure.curve_alt", language, total=len(specs), panels=" ".join(told), groups=joined(groups, language)
+        "figure.curve_alt",
+        language,
+        title=title,
+        total=len(specs),
+        panels=" ".join(told),
+        groups=joined(groups, language),
     )
     return Figure(
         png,

@@ -9,7 +9,7 @@ import pandas as pd
 
 from cobench.release.escape import escape_html
 from cobench.release.released import Released, readable_mark, require_released
-from cobench.show.carried import carried_estimates, carried_table
+from cobench.show.carried import carried_as, carried_estimates, carried_table
 from cobench.show.displayed import Displayed
 from cobench.show.labels import Labels
 from cobench.show.lines import breadth
@@ -91,6 +91,52 @@ def table(
     html = _html(heads, numeric, cells, names, caption, notes, language, carried["id"])
     text = _plain(caption, heads, cells, language)
     return Displayed((STYLE if style else "") + html, text, (*estimates, carried))
+
+
+def crossed(
+    released: Released,
+    *,
+    rows: tuple[str, Sequence[str]],
+    columns: tuple[str, Sequence[str]],
+    cell: Callable[[Mapping[str, object]], str],
+    language: str,
+    labels: Labels,
+    note: str = "",
+) -> Displayed:
+    """A released long table as one of two ways: a line for each of ``rows``, a cell for each of ``columns``.
+
+    Parameters
+    ----------
+    rows, columns : a column of ``released`` and its values, in order
+    cell : what stands in a cell, from its row of released cells (values, or readable marks where hidden)
+
+    The long table is carried beside it, for whoever computes with it.
+    """
+    released = require_released(released)
+    names = [str(name) for name in released.frame.columns]
+    held = [dict(zip(names, values, strict=True)) for values in released.cells()]
+    texts = {(str(each[rows[0]]), str(each[columns[0]])): cell(each) for each in held}
+    heads = [_head(rows[0], None, labels, language)]
+    heads += [labels.text(columns[0], each, language) for each in columns[1]]
+    lines = [
+        [labels.text(rows[0], line, language), *(texts.get((line, each), "") for each in columns[1])]
+        for line in rows[1]
+    ]
+    caption = released.title
+    notes = [each for each in (note, *_legend(released, language)) if each]
+    shown = {
+        "kind": "table",
+        "caption": caption,
+        "columns": [rows[0], *columns[1]],
+        "heads": heads,
+        "rows": lines,
+    }
+    carried = carried_as({**shown, "printed": ["text", *["exact"] * len(columns[1])]})
+    long_heads = [_head(name, None, labels, language) for name in names]
+    whole = carried_table(released, long_heads, caption, ["text"] * len(names))
+    cells = [[(text, "", "") for text in line] for line in lines]
+    html = _html(heads, [False] * len(heads), cells, heads, caption, notes, language, carried["id"])
+    return Displayed(STYLE + html, _plain(caption, heads, cells, language), (carried, whole))
 
 
 def _printed(name: str, form: Format | None, is_number: bool) -> str:

@@ -282,7 +282,7 @@ def without_small_steps(flow: pd.DataFrame, text: str, min_cell: int) -> pd.Data
         small = rows and 0 < rows[-1]["dropped"] < min_cell
         ends_small = rows and 0 < step["dropped"] < min_cell and row["n"] == flow["n"].iloc[-1]
         if small or (ends_small and rows[-1]["dropped"] > 0):
-            step["step"] = f"{rows[-1]['step']}; {step['step']}"
+            step["step"] = f"{rows[-1]['step']} + {step['step']}"
             step["dropped"] += rows.pop()["dropped"]
         rows.append(step)
     return pd.DataFrame(rows)

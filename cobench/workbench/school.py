@@ -11,7 +11,7 @@ from cobench.release import Released, release_table
 from cobench.show import Displayed, bullets, notice, paragraph, table
 from cobench.workbench import implementation, norms, quality
 from cobench.workbench import value_added as added
-from cobench.workbench.desk import Desk
+from cobench.workbench.desk import Desk, together
 
 NEVER_REACHED_MANY = 0.2
 
@@ -146,16 +146,7 @@ def next_steps(desk: Desk, school: str) -> Displayed:
     """What to do next term, from the standards that were missed and the families not reached."""
     judged = norms.released(desk, school).frame
     name = {each.id: each.label[desk.language] for each in chosen_standards(desk.study.standards)}
-    steps = [
-        desk.say("page.step_standard", standard=name[row["standard"]])
-        for _, row in judged.iterrows()
-        if row["verdict"] == "not_met"
-    ]
-    steps += [
-        desk.say("page.step_no_data", standard=name[row["standard"]])
-        for _, row in judged.iterrows()
-        if row["verdict"] == "no_data"
-    ]
+    steps = []
     own = _own_row(implementation.reach_of_schools(desk).frame, school)
     if (
         own is not None
@@ -165,7 +156,12 @@ def next_steps(desk: Desk, school: str) -> Displayed:
         steps.append(desk.say("page.step_never", n=_count(own["n_never"])))
     if own is not None and own["n_students"] - own["n_with_log"] >= desk.min_cell:
         steps.append(desk.say("page.step_logs"))
-    return bullets(steps or [desk.say("page.step_none")])
+    parts = [bullets(steps)] if steps else []
+    for verdict, key in (("not_met", "page.step_standards"), ("no_data", "page.step_no_data")):
+        these = [name[each] for each in judged.loc[judged["verdict"] == verdict, "standard"]]
+        if these:
+            parts += [paragraph(desk.say(key, n=len(these))), bullets(these)]
+    return together(parts or [bullets([desk.say("page.step_none")])])
 
 
 def _own_row(frame: pd.DataFrame, school: str) -> pd.Series | None:

@@ -5,12 +5,16 @@ import zipfile
 
 import numpy as np
 import pytest
+from nbformat.v4 import new_markdown_cell, new_notebook
+from test_render import report
 from test_verify_page import estimates
+from throwaway import page_context
 
 from cobench.declared import Text
 from cobench.run.bundle import zipped
 from cobench.run.diff import Difference, compare_terms, revised_files, told
-from cobench.run.verify import compare
+from cobench.run.render import render_report
+from cobench.run.verify import compare, verify_pages
 
 
 def test_the_same_numbers_are_reproduced_exactly():
@@ -83,11 +87,28 @@ def test_a_bundle_is_the_same_twice_and_its_hashes_fit():
     import hashlib
 
     contents = {"index.html": "家访".encode(), "b.html": b"b"}
-    first = zipped("s-t", contents, "t")
-    assert first == zipped("s-t", dict(reversed(contents.items())), "t")
+    how = Text("说明", "how")
+    first = zipped("s-t", contents, how)
+    assert first == zipped("s-t", dict(reversed(contents.items())), how)
     archive = zipfile.ZipFile(io.BytesIO(first))
     lines = archive.read("s-t/SHA256SUMS").decode().splitlines()
     assert dict(line.split("  ")[::-1] for line in lines) == {
         name: hashlib.sha256(data).hexdigest() for name, data in contents.items()
     }
     assert archive.read("s-t/index.html") == contents["index.html"]
+
+
+def test_all_pages_of_a_folder_are_verified_and_a_bad_one_among_them_is_told(tmp_path):
+    for name in ("a", "b"):
+        page = render_report(
+            new_notebook(cells=[new_markdown_cell("Words.")]), report("en"), context=page_context()
+        )
+        (tmp_path / f"{name}.html").write_text(page, encoding="utf-8")
+    said = []
+    assert verify_pages([tmp_path], said.append, "en") and sum("agrees" in line for line in said) == 2
+    (tmp_path / "b.html").write_text(page.replace("Words.", "Words 7."), encoding="utf-8")
+    said.clear()
+    assert not verify_pages([tmp_path], said.append, "en")
+    assert any("Words 7" in line for line in said) and any(
+        "held by seals only: 1 other" in line for line in said
+    )

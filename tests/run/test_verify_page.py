@@ -12,10 +12,13 @@ from throwaway import page_context
 
 from cobench.effects.estimates import as_estimates
 from cobench.errors import RunError
-from cobench.release import release_estimates
+from cobench.release import release_aggregate, release_estimates
+from cobench.run import page_data
+from cobench.run.gate import visible
 from cobench.run.render import render_report
 from cobench.run.verify_page import _rounds_to, verify_page
 from cobench.show import Labels, answer, table
+from cobench.show.figures_standards import standards_panels
 
 LABELS = Labels(
     {
@@ -155,3 +158,48 @@ def test_the_block_holds_no_run_of_eleven_digits_that_could_pass_for_a_number_of
     block = page[page.index('id="page-data">') : page.index("</script>", page.index('id="page-data">'))]
     assert not re.search(r"\d{11}", block)
     assert np.isclose(json.loads(block.partition(">")[2])["estimates"]["columns"]["estimate"][0], 0.2134)
+
+
+def test_a_cell_of_a_table_of_two_ways_that_was_changed_and_sealed_again_is_found(tmp_path):
+    frame = pd.DataFrame(
+        {"school": ["S1", "S2"], "standard": "P1", "verdict": "met", "n_met": 3, "n_units": 4}
+    )
+    inner = standards_panels(
+        release_aggregate(frame, about="events"), {"P1": "plan"}, language="en", labels=LABELS
+    ).behind()
+    cells = [new_markdown_cell("## Standards"), new_code_cell("", outputs=[output(inner)])]
+    made = render_report(new_notebook(cells=cells), report("en"), context=page_context())
+    path = tmp_path / "page.html"
+    path.write_text(made, encoding="utf-8")
+    assert verify_page(path).fine
+    path.write_text(
+        page_data.sealed_again(made.replace("<td>✓ 3/4</td>", "<td>✓ 4/4</td>", 1)), encoding="utf-8"
+    )
+    assert [text.en for text in verify_page(path).wrong if "3/4" in text.en]
+
+
+@pytest.fixture
+def packed(page, monkeypatch):
+    """The same page with its data compressed, as those of many estimates are."""
+    monkeypatch.setattr(page_data, "PLAIN", 0)
+    found = page_data.sealed_again(page)
+    assert found != page and page_data.unpacked(found) == page
+    return found
+
+
+def test_a_page_with_compressed_data_is_held_against_them(packed, verdict):
+    assert verdict(packed).fine
+    assert any("the text says" in text.en for text in verdict(packed.replace("0.21", "0.31")).wrong)
+
+
+def test_compressed_data_that_were_cut_off_are_refused(packed, verdict):
+    start = packed.index('"deflate:') + 60
+    with pytest.raises(RunError, match="no data block"):
+        verdict(packed[:start] + packed[start + 40 :])
+
+
+def test_a_name_in_compressed_data_is_seen_by_the_look_before_publication(page, monkeypatch):
+    monkeypatch.setattr(page_data, "PLAIN", 0)
+    number = "11010519491231002X"
+    planted = page_data.sealed_again(page.replace('"term":"', f'"term":"{number} ', 1))
+    assert number not in planted and number in visible(planted)

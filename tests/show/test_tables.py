@@ -7,7 +7,7 @@ import pytest
 
 from cobench.errors import ReleaseError
 from cobench.release import release_aggregate, release_table
-from cobench.show import bullets, download, heading, md, notice, paragraph, table
+from cobench.show import bullets, heading, md, notice, paragraph, table
 
 
 class Cells(HTMLParser):
@@ -115,13 +115,3 @@ def test_texts_are_escaped_everywhere():
 
 def test_headings_have_anchors():
     assert heading("page.checks", "zh").html == '<h2 id="page-checks">未通过的检查</h2>'
-
-
-@pytest.mark.parametrize("name", ["a.csv", "a.json"])
-def test_a_download_holds_the_released_cells_only(name):
-    import base64
-    import re
-
-    html = download(coverage(), name, "en").html
-    content = base64.b64decode(re.search('base64,([^"]+)', html)[1]).decode("utf-8-sig")
-    assert "<10" in content and "1200" in content and ",6," not in content

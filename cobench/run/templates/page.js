@@ -57,7 +57,17 @@
   box.addEventListener("click", function (event) {
     var what = event.target.getAttribute("data-take");
     if (!what) { return; }
-    var data = JSON.parse(source.textContent);
+    read().then(function (data) { give(what, data); }, function () { window.alert(box.getAttribute("data-old")); });
+  });
+  function read() {
+    // A long block is compressed: "deflate:" and base64.
+    var content = JSON.parse(source.textContent);
+    if (typeof content !== "string") { return Promise.resolve(content); }
+    if (!window.DecompressionStream) { return Promise.reject(); }
+    var bytes = Uint8Array.from(atob(content.slice(8)), function (each) { return each.charCodeAt(0); });
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).json();
+  }
+  function give(what, data) {
     var json = what === "page.json";
     var text = json ? JSON.stringify(data, null, 1) : "\ufeff" + (what === "tables.csv" ? tables(data) : estimates(data));
     var link = document.createElement("a");
@@ -65,5 +75,5 @@
     link.download = box.getAttribute("data-name") + "." + what;
     link.click();
     setTimeout(function () { URL.revokeObjectURL(link.href); }, 1000);
-  });
+  }
 })();
