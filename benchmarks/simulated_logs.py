@@ -11,23 +11,27 @@ from cobench.monitor.periods import school_days
 from cobench.study import Term
 
 TERM = Term("2025-2026-2", date(2026, 3, 2), date(2026, 7, 10), exam=date(2026, 7, 1))
-WAYS = ("late", "copied", "route", "relabelled")
+WAYS = ("late", "heaped", "copied", "route", "relabelled")
 _DAYS = np.array(
     [np.datetime64(TERM.start + timedelta(days=i)) for i in range((TERM.end - TERM.start).days - 14)]
 )
 
 
-def draw(rng: np.random.Generator, dressers: dict[str, str], *, n_schools: int = 20) -> pd.DataFrame:
-    """Contacts of a district; ``dressers`` names schools and their way of making records up.
+def draw(
+    rng: np.random.Generator, dressers: dict[str, str], *, n_schools: int = 20, n_made_up: int = 40
+) -> pd.DataFrame:
+    """Contacts of a district; ``dressers`` names schools and their way of making ``n_made_up`` records up.
 
     Honest schools differ: beta-distributed rates of late entry (mean 5 %), missing forms (6 %), short visits and repeated
     words, some of them busy at the end of term, two visits an evening now and then.
     """
-    parts = [_school(rng, f"S{i:02}", dressers.get(f"S{i:02}", "")) for i in range(1, n_schools + 1)]
+    parts = [
+        _school(rng, f"S{i:02}", dressers.get(f"S{i:02}", ""), n_made_up) for i in range(1, n_schools + 1)
+    ]
     return pd.concat(parts, ignore_index=True)
 
 
-def _school(rng: np.random.Generator, school: str, way: str) -> pd.DataFrame:
+def _school(rng: np.random.Generator, school: str, way: str, n_made_up: int) -> pd.DataFrame:
     n = int(rng.integers(120, 700))
     teacher = rng.integers(0, max(4, n // 30), n)
     day = rng.choice(_DAYS, n)
@@ -51,7 +55,7 @@ def _school(rng: np.random.Generator, school: str, way: str) -> pd.DataFrame:
         }
     )
     rows.loc[rng.random(n) < same, "note_key"] = f"{school}-usual"
-    rows = pd.concat([rows, _dressed(rng, school, way)], ignore_index=True)
+    rows = pd.concat([rows, _dressed(rng, school, way, n_made_up)], ignore_index=True)
     return rows.assign(
         term=TERM.id,
         date=rows["date"].astype("datetime64[s]"),
@@ -60,7 +64,7 @@ def _school(rng: np.random.Generator, school: str, way: str) -> pd.DataFrame:
     ).drop(columns="entered")
 
 
-def _dressed(rng: np.random.Generator, school: str, way: str, n: int = 40) -> pd.DataFrame:
+def _dressed(rng: np.random.Generator, school: str, way: str, n: int) -> pd.DataFrame:
     if not way:
         return pd.DataFrame()
     day = rng.choice(_DAYS, n)
@@ -76,8 +80,11 @@ def _dressed(rng: np.random.Generator, school: str, way: str, n: int = 40) -> pd
             "entered": day + 1,
         }
     )
-    if way == "late":
-        return rows.assign(date=rng.choice(_DAYS[:90], n), entered=np.datetime64(TERM.exam))
+    if way == "late":  # two weeks to two months later, on any day
+        return rows.assign(entered=rows["date"] + rng.integers(14, 60, n).astype("timedelta64[D]"))
+    if way == "heaped":  # dates spread over the term, all written down in the last days before the exam
+        entered = np.datetime64(TERM.exam) - rng.integers(0, 3, n).astype("timedelta64[D]")
+        return rows.assign(date=rng.choice(_DAYS[:90], n), entered=entered)
     if way == "copied":
         return rows.assign(note_key=f"{school}-copied")
     if way == "relabelled":

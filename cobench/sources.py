@@ -57,7 +57,7 @@ class Source:
     ``files`` is a pattern, or ``sql`` a query. ``platform``, ``mode`` (options by text or by number) and
     ``encoding`` are recognised from the file where absent; ``answered_on`` dates questionnaires that carry no
     time of their own. ``expected`` says who owes it: every school (of ``stages``, where given), the district once,
-    or nobody; ``several`` that one school may send several files, which all count. ``kind`` is what all rows of
+    or nobody; ``terms`` in which terms it is owed, all where absent; ``several`` that one school may send several files, which all count. ``kind`` is what all rows of
     table ``records`` are, where no column says so; its ``measures`` are columns that hold one record each, named
     ``kind``, ``kind.item``, ``kind.month_9`` or ``kind.item.month_9`` (without ``kind.`` where it is given).
     """
@@ -72,6 +72,7 @@ class Source:
     school: Literal["folder", "column", "sheet", "file"] | None = None
     expected: Literal["school", "district", "none"] | None = None
     stages: tuple[str, ...] = ()
+    terms: tuple[str, ...] = ()
     several: bool = False
     columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
     optional: tuple[str, ...] = ()

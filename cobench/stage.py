@@ -28,7 +28,16 @@ from cobench.errors import CobenchError, StudyFileError
 from cobench.ingest.codebook import instrument_ranges
 from cobench.measures.scales import RELIABILITY, SCORES, reliability, score_scale
 from cobench.missing import missing_reasons, without_set_aside
-from cobench.monitor import communities, coverage, gaming, next_families, satisfaction, standards, units
+from cobench.monitor import (
+    communities,
+    coverage,
+    gaming,
+    next_families,
+    reading,
+    satisfaction,
+    standards,
+    units,
+)
 from cobench.monitor.declared_value_added import value_added_frames
 from cobench.monitor.periods import school_days
 from cobench.over_terms import DOSE, TERMS, curve_frame, dose_curve, terms_curve
@@ -204,8 +213,10 @@ def monitor_frames(study: Study, term: Term, frames: dict[str, pd.DataFrame]) ->
     """Standards and coverage of ``term``."""
     with units.stored(study, term) as connection:
         judged = standards.judge(connection, study, term)
+        read_along = reading.reading_by_school(connection, study, term)
     return {
         "standards": judged,
+        "reading": read_along,
         "unusual": gaming.unusual_records(frames["contacts"], term, school_days(term)),
         "follow_ups": next_families.follow_ups(term, frames["contacts"]),
         "key_papers": coverage.key_papers(study, term, frames),

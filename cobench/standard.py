@@ -10,7 +10,7 @@ from cobench.declared import Text
 
 Unit = Literal[
     "school", "tier", "grade", "class", "student", "key_student", "stage", "leader", "guard_post", "respondent",
-    "jury_entry", "community", "lead", "member", "posted_teacher", "pair_subject", "district_stage", "district_school",
+    "jury_entry", "resident_day", "community", "lead", "member", "posted_teacher", "pair_subject", "district_stage", "district_school",
 ]  # fmt: skip
 # Campaigns that standards of cobench belong to; a study dates them.
 CAMPAIGNS = ("visits", "reading")

@@ -123,6 +123,8 @@ def _check_source(study: Study, path: str, source: Source) -> None:
         _check_unique(f"{path}.measured", [name for names in source.measured.values() for name in names])
         return
     stages = {str(stage) for each in study.sources for stage in each.levels.get("stage", {}).values()}
+    for term in source.terms:
+        _known(f"{path}.terms", term, [each.id for each in study.terms])
     for stage in source.stages:
         _known(f"{path}.stages", stage, sorted(stages))
     for name in source.columns:

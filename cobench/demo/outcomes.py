@@ -18,6 +18,7 @@ MATH_BY_CATEGORY = np.array([-0.04, -0.05, -0.03, -0.08, -0.08])
 ABSENCES_BY_CATEGORY = np.array([0.10, 0.05, 0.10, 0.05, 0.20])
 LEVEL_WORDS = ("差", "中", "良", "优")
 _LEVEL_CUTS = np.array([-1.4, -0.5, 0.5])
+PROGRESS_SD, STRONG_PROGRESS = 0.1, 0.45
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,9 @@ def _paper(
 def common_test(
     seed: int, district: District, term: int, math: Marks
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Grade 4 maths on one paper for the whole district, in second terms.
+    """Grade 4 maths on one paper for the whole district, every term.
+
+    In a second term schools have added their :func:`school_progress` to what their pupils brought along.
 
     Returns
     -------
@@ -127,18 +130,30 @@ def common_test(
         NaN for those who don't sit it.
     """
     rng = stream(seed, "common test", term)
-    sits = district.active(term) & (district.grade(term) == 4) & (term % 2 == 1)
+    sits = district.active(term) & (district.grade(term) == 4)
     sits &= rng.random(len(sits)) < 0.985
     quality = district.schools["quality"].to_numpy()[district.school_of(term)]
+    progress = school_progress(seed, district)[district.school_of(term)] if term % 2 else 0.0
     noise = rng.normal(0, 0.35, len(sits))
     spread = 10.5
 
     def score(standing: np.ndarray) -> np.ndarray:
-        raw = 70 + spread * (0.9 * standing + 0.35 * quality + noise)
+        raw = 70 + spread * (0.9 * standing + 0.35 * quality + progress + noise)
         return np.where(sits, np.rint(np.clip(raw, 0, 100)), np.nan)
 
     effect = np.where(sits, spread * 0.9 * math.planted, np.nan)
     return score(math.process), score(math.process - math.planted), effect
+
+
+def school_progress(seed: int, district: District) -> np.ndarray:
+    """What each school adds to its fourth grade's maths within a school year, in the unit of the standing; (S,).
+
+    One primary school adds much more than the others.
+    """
+    rng = stream(seed, "school progress")
+    progress = rng.normal(0, PROGRESS_SD, len(district.schools))
+    progress[rng.choice(np.flatnonzero(district.schools["stage"] == "primary"))] = STRONG_PROGRESS
+    return progress
 
 
 def absences(

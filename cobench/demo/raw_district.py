@@ -49,8 +49,7 @@ def district_files(world: World, term: int) -> Iterator[RawFile]:
         n = len(survey.person)
         name = f"{form + term}_按文本_{title}_{n}_{n}.xlsx"
         yield RawFile(f"{when}/{name}", when, (_answers(world, record, survey),))
-    if term % 2 == 1:
-        yield RawFile(f"{when}/质量监测_四年级数学.xlsx", when, (_common_test(record, term),))
+    yield RawFile(f"{when}/质量监测_四年级数学.xlsx", when, (_common_test(record, term),))
 
 
 def _schools(record: TermRecord) -> Sheet:

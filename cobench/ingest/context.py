@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache, cached_property, partial
@@ -41,6 +41,8 @@ class Context:
         Gives the roster of earlier deliveries.
     persons : Persons, optional
         Aliases and withdrawn children; read from ``private/`` where absent.
+    listed_units : callable, optional
+        Gives the codes of this delivery's list of school communities; absent where the study declares no such list.
     """
 
     study: Study
@@ -51,6 +53,7 @@ class Context:
     stored: Mapping[str, pd.DataFrame]
     earlier_roster: Callable[[], pd.DataFrame] | None = None
     persons: Persons = None  # type: ignore[assignment]
+    listed_units: Callable[[], frozenset[str]] | None = None
 
     def __post_init__(self) -> None:
         if self.persons is None:
@@ -64,6 +67,13 @@ class Context:
     def school_codes(self) -> dict[str, str]:
         """School by code, name, short and former names; what two schools share is left out."""
         return school_codes(self.schools)
+
+    def unlisted_units(self, units: Collection[str]) -> frozenset[str]:
+        """Those of ``units`` that no list of school communities holds, this delivery's or an earlier one's."""
+        if self.listed_units is None:
+            return frozenset()
+        strange = frozenset(units) - self.listed_units()
+        return strange - set(self.stored["communities"]["unit"]) if strange else strange
 
     @cached_property
     def whole_roster(self) -> pd.DataFrame:

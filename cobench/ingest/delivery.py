@@ -32,8 +32,8 @@ from cobench.tables import empty
 
 # In this order: each part may look at what those before it hold.
 PARTS = (
-    "schools", "students", "memberships", "contacts", "events", "attendance", "outcomes", "responses",
-    *batches.RECORD_TABLES,
+    "schools", "students", "communities", "memberships", "contacts", "events", "attendance", "outcomes", "responses",
+    *(name for name in batches.RECORD_TABLES if name != "communities"),
 )  # fmt: skip
 OTHER = "others"
 _NOTHING = pd.DataFrame({"sheet": [], "row": [], "rule": []})
@@ -192,7 +192,7 @@ def _finish(making: Making, part: str, key: str, outcome: Outcome, kept: tuple[s
 
 def _small(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """Tables that later parts look at."""
-    return {name: tables[name] for name in ("schools", "events") if name in tables}
+    return {name: tables[name] for name in ("schools", "events", "communities") if name in tables}
 
 
 def _depends(making: Making, table: str) -> list:
@@ -204,6 +204,10 @@ def _depends(making: Making, table: str) -> list:
         made.append(making.private.get(identities_place(making.term.id)))
     if table == "attendance" and "events" in making.parts:
         made.append(making.parts["events"].tables.get("events"))
+    sources = [source for source in making.study.sources if source.table == table]
+    if table != "communities" and any("unit" in source.columns for source in sources):
+        listed = making.parts.get("communities")
+        made.append(listed and listed.tables.get("communities"))
     return made
 
 

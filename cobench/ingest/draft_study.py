@@ -14,16 +14,30 @@ import pandas as pd
 from cobench.errors import CobenchError, StudyFileError
 from cobench.ingest.codebook_draft import MARK as CONFIRM
 from cobench.ingest.codebook_draft import draft_codebook, identifying
-from cobench.ingest.draft_words import ALSO, LABELS, MEASURES, NOT_MEASURES, REQUIRED, SCHOOL_HEADERS
+from cobench.ingest.draft_words import (
+    ALSO,
+    KINDS,
+    KNOWN_ONLY,
+    LABELS,
+    MEASURES,
+    NOT_MEASURES,
+    OF_EVERY_SCHOOL,
+    REGISTERS,
+    REQUIRED,
+    SCHOOL_HEADERS,
+    TABLES,
+)
 from cobench.ingest.headers import Located, Wanted, locate
 from cobench.ingest.inspection import Inspection, inspect_file
-from cobench.ingest.parse import parse_mark
+from cobench.ingest.parse import parse_code, parse_mark
 from cobench.ingest.readers import Sheet
 from cobench.ingest.resent import bare_name
 from cobench.ingest.text import clean_text, header_key
 
 MOST_LABELS = 20
 _TERM = re.compile(r"\d{4}-\d{4}-[12]")
+_MONTH = re.compile(r"(\d{1,2})月")
+_OF_LEDGER = {"holds", "value", "done"}
 _DEAD = ("thumbs.db", "desktop.ini")
 
 
@@ -38,7 +52,7 @@ class Draft:
 
 @dataclass
 class _Kind:
-    """Files that look alike: one source of the draft."""
+    """Files that look alike: one source of the draft. ``table`` may be a shape of a table (:data:`TABLES`)."""
 
     table: str
     title: str
@@ -49,6 +63,7 @@ class _Kind:
     seen: dict[str, int] = field(default_factory=dict)
     labels: dict[str, dict[str, None]] = field(default_factory=dict)
     measures: dict[str, None] = field(default_factory=dict)
+    registers: dict[str, list[str]] = field(default_factory=dict)
     instrument: str = ""
     linkage: str = "none"
     platform: str = ""
@@ -95,6 +110,14 @@ def draft_study(folder: Path, study_id: str) -> Draft:
     return Draft(_study_text(study_id, terms, list(kinds.values()), unknown), codebooks, tuple(unknown))
 
 
+def draft_source(sheet: Sheet, path: Path) -> str | None:
+    """Source of ``study.toml`` that a sheet may be, every line a guess; None where it looks like none."""
+    kinds: dict[tuple, _Kind] = {}
+    if not _take(sheet, path, path.parent, kinds):
+        return None
+    return "\n".join(line for kind in kinds.values() for line in _source_lines(kind, "measure"))
+
+
 def _take_questionnaire(
     found: Inspection, path: Path, folder: Path, kinds: dict, codebooks: dict[str, str]
 ) -> None:
@@ -136,10 +159,17 @@ def _take(sheet: Sheet, path: Path, folder: Path, kinds: dict) -> bool:
         if header not in listed:
             listed.append(header)
         kind.seen[name] = kind.seen.get(name, 0) + 1
-        if name in LABELS and name in located.cells:
+        # The item of a mentoring pair is its number.
+        if name in LABELS and name in located.cells and table != "mentor_pairs":
             kind.labels.setdefault(name, {}).update(dict.fromkeys(located.cells[name].astype("str").unique()))
     if table == "outcomes":
         kind.measures.update(dict.fromkeys(_measures(sheet, located)))
+    for header, (name, cells) in _registered(table, sheet, located).items():
+        if header not in kind.registers.setdefault(name, []):
+            kind.registers[name].append(header)
+        ticks = dict.fromkeys(cell for cell in cells if cell in LABELS["holds"])
+        if ticks:
+            kind.labels.setdefault("holds", {}).update(ticks)
     return True
 
 
@@ -153,7 +183,7 @@ def _best_table(sheet: Sheet, name: str) -> tuple[str, Located] | None:
     found = []
     for table, required in REQUIRED.items():
         school = {} if table == "schools" else {"school": SCHOOL_HEADERS}
-        aliases = {**required, **ALSO[table], **school}
+        aliases = {**school, **required, **ALSO[table]}
         try:
             located = locate(sheet, Wanted(aliases, frozenset(aliases) - set(required)), name)
         except CobenchError:
@@ -161,30 +191,65 @@ def _best_table(sheet: Sheet, name: str) -> tuple[str, Located] | None:
         if set(required) <= set(located.headers):
             if table == "outcomes" and not _measures(sheet, located):
                 continue
-            found.append((len(required), len(located.headers), table, located))
+            own = len(_registered(table, sheet, located))
+            told = own > 0 or bool(_OF_LEDGER & set(located.headers))
+            if (table in (*REGISTERS, "ledger") and not told) or not _has_codes(located):
+                continue
+            # Columns of a register say more of what a file is than the names and days beside them.
+            sure = len(required) + 3 * (told and TABLES.get(table) == "records")
+            found.append((sure, len(located.headers) + own, table, located))
     if not found:
         return None
     best = max(found, key=lambda each: each[:2])
     return best[2], best[3]
 
 
+def _has_codes(located: Located) -> bool:
+    """Whether the codes of school communities, where a column of that name is there, are codes."""
+    if "unit" not in located.headers:
+        return True
+    given = [text for text in located.cells["unit"].astype("str") if text]
+    return bool(given) and sum(parse_code(text).rule is None for text in given) >= 0.8 * len(given)
+
+
+def _other_columns(sheet: Sheet, located: Located) -> list[tuple[str, list[str]]]:
+    """Headers that are no column of the table, each with its filled-in cells."""
+    found = []
+    # Rows without a name below the header are its second row (语文 | 数学 below 期末成绩).
+    cells = located.cells
+    named = cells[cells["student_name"].astype("str") != ""] if "student_name" in cells else cells
+    first = int(named["row"].min()) - sheet.first_row if len(named) else 0
+    taken = {header_key(each) for each in located.headers.values()}
+    for place in range(sheet.text.shape[1]):
+        names = [clean_text(cell) for cell in sheet.text[:first, place] if clean_text(cell)]
+        if names and header_key(names[-1]) not in taken:
+            given = [clean_text(cell) for cell in sheet.text[first:, place]]
+            found.append((names[-1], [cell for cell in given if cell]))
+    return found
+
+
 def _measures(sheet: Sheet, located: Located) -> list[str]:
     """Headers of columns that hold marks, levels or counts: a subject known by name, or numbers in most cells."""
     headers = []
-    # Rows without a name below the header are its second row (语文 | 数学 below 期末成绩).
-    named = located.cells[located.cells["student_name"].astype("str") != ""]
-    first = int(named["row"].min()) - sheet.first_row if len(named) else 0
-    taken = {header_key(each) for each in located.headers.values()} | set(map(header_key, NOT_MEASURES))
-    for place in range(sheet.text.shape[1]):
-        names = [clean_text(cell) for cell in sheet.text[:first, place] if clean_text(cell)]
-        if not names or header_key(names[-1]) in taken:
+    left_out = set(map(header_key, NOT_MEASURES))
+    for header, given in _other_columns(sheet, located):
+        if header_key(header) in left_out:
             continue
-        cells = [clean_text(cell) for cell in sheet.text[first:, place]]
-        given = [cell for cell in cells if cell]
         marks = sum(parse_mark(cell).rule is None for cell in given)
-        if names[-1] in MEASURES or (given and marks >= 0.8 * len(given) and len(names[-1]) <= 12):
-            headers.append(names[-1])
+        if header in MEASURES or (given and marks >= 0.8 * len(given) and len(header) <= 12):
+            headers.append(header)
     return headers
+
+
+def _registered(table: str, sheet: Sheet, located: Located) -> dict[str, tuple[str, list[str]]]:
+    """Columns of a register by header: the record that each gives, and its filled-in cells."""
+    found = {}
+    for header, given in _other_columns(sheet, located) if table in REGISTERS else ():
+        month = _MONTH.search(header)
+        name = REGISTERS[table].get(_MONTH.sub("{n}月", header) if month else header)
+        if name is not None:
+            found[header] = (name.replace("{n}", month.group(1)) if month else name, given)
+    return found
 
 
 def _title(stem: str, inside: list[str]) -> str:
@@ -273,26 +338,21 @@ def _term_lines(term: str) -> list[str]:
 
 def _source_lines(kind: _Kind, prefix: str) -> list[str]:
     suffix = kind.suffixes.pop() if len(kind.suffixes) == 1 else ""
-    star = "*" if kind.table != "schools" else ""
+    star, table = "*" if kind.table != "schools" else "", TABLES.get(kind.table, kind.table)
     folder = "*/" if kind.in_folder else ""
     before = "*" if kind.table == "responses" else ""
     lines = [
         "[[sources]]",
-        f"table = {_quoted(kind.table)}  {CONFIRM}: {kind.n_files} files look like this",
+        f"table = {_quoted(table)}  {CONFIRM}: {kind.n_files} files look like this",
         f"files = {_quoted(f'data/raw/{{term}}/{folder}{before}{kind.title}{star}{suffix}')}  {CONFIRM}",
     ]
     if kind.table == "responses":
         return [*lines, f"platform = {_quoted(kind.platform)}", f"instrument = {_quoted(kind.instrument)}"]
-    if kind.table != "schools":
-        how = "folder" if kind.in_folder else "column" if "school" in kind.headers else "file"
-        lines.append(f'school = "{how}"  {CONFIRM}: how the school of a row is known')
-        if how != "column":
-            kind.headers.pop("school", None)
-    labelled = {name: sorted(each for each in values if each) for name, values in kind.labels.items()}
-    free = [name for name, values in labelled.items() if not 0 < len(values) <= MOST_LABELS]
-    for name in free:
-        kind.headers.pop(name, None)
-        lines.append(f"# {name}: left out, its column holds no short list of labels  {CONFIRM}")
+    lines += _owed_lines(kind)
+    if kind.table in KINDS:
+        lines.append(f"kind = {_quoted(KINDS[kind.table])}  {CONFIRM}: what each row is a record of")
+    labelled, told = _labels_of(kind)
+    lines += told
     columns = ", ".join(f"{name} = {_list(texts)}" for name, texts in kind.headers.items())
     lines.append(f"columns = {{{columns}}}  {CONFIRM}")
     sure = set(REQUIRED[kind.table]) | {"school"}
@@ -305,11 +365,45 @@ def _source_lines(kind: _Kind, prefix: str) -> list[str]:
         named = {MEASURES.get(each, f"{prefix}_{i}"): each for i, each in enumerate(kind.measures, start=1)}
         listed = ", ".join(f"{name} = {_list([header])}" for name, header in named.items())
         lines.append(f"measures = {{{listed}}}  {CONFIRM}: which columns are results")
+    if kind.registers:
+        listed = ", ".join(f"{_quoted(name)} = {_list(texts)}" for name, texts in kind.registers.items())
+        lines.append(f"measures = {{{listed}}}  {CONFIRM}: which columns are records, and of what")
     for name, values in labelled.items():
-        if name in kind.headers:
+        if name in kind.headers or name == "holds":
             lines += [f"[sources.levels.{name}]"]
             lines += [f"{_quoted(label)} = {_toml(_value(name, label))}  {CONFIRM}" for label in values]
     return lines
+
+
+def _owed_lines(kind: _Kind) -> list[str]:
+    """How the school of a row is known, and who owes the file."""
+    if kind.table == "schools":
+        return []
+    how = "folder" if kind.in_folder else "column" if "school" in kind.headers else "file"
+    if how != "column":
+        kind.headers.pop("school", None)
+    of_units = how == "file" and "unit" in kind.headers
+    lines = [] if of_units else [f'school = "{how}"  {CONFIRM}: how the school of a row is known']
+    if how == "column" and kind.table in OF_EVERY_SCHOOL:
+        lines.append(f'expected = "school"  {CONFIRM}: every school owes its rows; "none" where nobody does')
+    return lines
+
+
+def _labels_of(kind: _Kind) -> tuple[dict[str, list[str]], list[str]]:
+    """Labels by column, and what is to be said of columns that are left out."""
+    labelled = {name: sorted(each for each in values if each) for name, values in kind.labels.items()}
+    lines = []
+    for name in [name for name in KNOWN_ONLY if name in labelled]:
+        known = [each for each in labelled[name] if _value(name, each) != "unknown"]
+        if len(known) < len(labelled[name]):
+            n = len(labelled[name]) - len(known)
+            lines.append(f"# {name}: {n} other labels, to be added below by hand  {CONFIRM}")
+        labelled[name] = known
+    for name, values in labelled.items():
+        if not values or (len(values) > MOST_LABELS and name not in KNOWN_ONLY):
+            kind.headers.pop(name, None)
+            lines.append(f"# {name}: left out, its column holds no short list of labels  {CONFIRM}")
+    return labelled, lines
 
 
 def _value(column: str, label: str) -> str | bool:

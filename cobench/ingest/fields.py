@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pandas as pd
 
 from cobench.ingest.batches import Batch, decode_levels
-from cobench.ingest.columns import column, is_value, joint, recode, where
+from cobench.ingest.columns import column, factor, is_value, joint, recode, where
 from cobench.ingest.context import Context, distinct_rows, no_values, parse_dates, resolve_schools
 from cobench.ingest.identities import keyed
-from cobench.ingest.parse import parse_code, parse_column, parse_count, parse_grade, parse_minutes
+from cobench.ingest.parse import Parsed, parse_code, parse_column, parse_count, parse_grade, parse_minutes
 from cobench.ingest.text import clean_text, name_key, split_children
 from cobench.tables import TABLES
 
@@ -43,6 +44,8 @@ def read_field(batch: Batch, ctx: Context, name: str, school: pd.Series) -> pd.D
         return _schools(ctx, texts)
     if name == "grade":
         return _grades(ctx, texts, school)
+    if name == "unit" and batch.source.table != "communities":
+        return _units(ctx, texts)
     if name in batch.source.levels:
         return _labels(batch, name)
     if kind == "date":
@@ -89,6 +92,19 @@ def _person(text: str) -> str:
 def _schools(ctx: Context, texts: pd.Series) -> pd.DataFrame:
     found = resolve_schools(texts, ctx.school_codes)
     return found.assign(rule=found["rule"].mask(texts == ""))
+
+
+def _units(ctx: Context, texts: pd.Series) -> pd.DataFrame:
+    """Codes of school communities, which have to be on the list of these."""
+    codes, distinct = factor(texts)
+    named = {parse_code(text).value for text in distinct[np.unique(codes[codes >= 0])]}
+    unlisted = ctx.unlisted_units(named - {None})
+
+    def parse(text: str) -> Parsed:
+        found = parse_code(text)
+        return Parsed(None, "unknown_unit") if found.value in unlisted else found
+
+    return parse_column(texts, parse)
 
 
 def _grades(ctx: Context, texts: pd.Series, school: pd.Series) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from typing import get_args
 from cobench.declared import Text, not_allowed
 from cobench.errors import StudyFileError
 from cobench.ingest.codebook_draft import draft_codebook
+from cobench.ingest.draft_study import draft_source
 from cobench.ingest.inspect_report import describe
 from cobench.ingest.inspection import inspect_file
 from cobench.sources import Encoding, Platform
@@ -35,7 +36,10 @@ def inspect_for_user(path: Path, codebook: Path | None = None, **given: str | No
             zh=f"{codebook.name} 已存在；请换一个文件名，或先删除",
         )
     found = inspect_file(path, **given)
-    said = describe(found)
+    drafts = [
+        draft_source(reading.sheet, path) if reading.layout is None else None for reading in found.readings
+    ]
+    said = describe(found, drafts)
     if codebook is None:
         return said
     write_text(codebook, draft_codebook(found, codebook.stem))

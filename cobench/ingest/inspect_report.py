@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cobench.declared import Text
 from cobench.ingest.headers import column_letter
 from cobench.ingest.inspection import Inspection, Question, Reading
@@ -21,14 +23,18 @@ _KINDS = {
 _MODES = {"text": Text("按选项文本", "by option text"), "number": Text("按选项序号", "by option number")}
 
 
-def describe(found: Inspection) -> Text:
-    """What the file is, how it would be read, its questions and the options seen."""
+def describe(found: Inspection, drafts: Sequence[str | None] = ()) -> Text:
+    """What the file is, how it would be read, its questions and the options seen.
+
+    ``drafts`` are sources of ``study.toml`` that its sheets may be, one a sheet, None where nothing can be guessed.
+    """
     zh, en = [found.label], [found.label]
     for number, reading in enumerate(found.readings, 1):
         if len(found.readings) > 1:
             zh.append(f"第 {number} 张工作表")
             en.append(f"sheet {number}")
-        said = _questionnaire(reading) if reading.layout else _table(reading)
+        draft = drafts[number - 1] if drafts else None
+        said = _questionnaire(reading) if reading.layout else _table(reading, draft)
         zh.append(said.zh)
         en.append(said.en)
     if found.n_left_out:
@@ -84,8 +90,16 @@ def _question(question: Question) -> Text:
     return Text(zh, en)
 
 
-def _table(reading: Reading) -> Text:
+def _table(reading: Reading, draft: str | None) -> Text:
     sheet = reading.sheet
+    if draft is not None:
+        block = "\n" + "\n".join(f"    {line}" for line in draft.splitlines())
+        size = (sheet.n_rows, sheet.text.shape[1])
+        return Text(
+            f"  表格，{sheet.how}；{size[0]} 行，{size[1]} 列\n  可作为 study.toml 的一个来源；以下各行都是猜测，请逐行核对（files 须补上学期与学校文件夹）：{block}",
+            f"  a table, read as {sheet.how}; {size[0]} rows, {size[1]} columns\n  it may be a source of study.toml; every "
+            f"line below is a guess, check each (files still lacks the schools' folders, if any):{block}",
+        )
     labels = [
         clean_text(each.label) or clean_text(name)
         for name, each in zip(sheet.text[0], sheet.variables, strict=False)

@@ -107,12 +107,20 @@ class Making:
     @cached_property
     def context(self) -> Context:
         earlier = self.earlier
-        told = (self.schools, self.roster, earlier, earlier.roster, self.persons)
+        listed = any(source.table == "communities" for source in self.study.sources)
+        units = self._units if listed else None
+        told = (self.schools, self.roster, earlier, earlier.roster, self.persons, units)
         return Context(self.study, self.term, self.key, *told)
 
     @property
     def events(self) -> pd.DataFrame:
         return self._table("events", "events")
+
+    def _units(self) -> frozenset[str]:
+        """Codes of this delivery's list of school communities."""
+        if "communities" not in self.parts:
+            return frozenset()
+        return frozenset(self._table("communities", "communities")["unit"].astype("object"))
 
     def _table(self, part: str, name: str) -> pd.DataFrame:
         """A table of one part, new or stored."""

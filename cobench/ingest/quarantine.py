@@ -34,6 +34,10 @@ QUARANTINE_RULES: dict[str, Text] = {
     "unknown_school": Text(
         "学校不在学校名录中，请核对", "the school is not in the list of schools; check it"
     ),
+    "unknown_unit": Text(
+        "教共体名单中没有这个编号，请核对编号，或先补报教共体名单",
+        "the list of school communities has no such code; check it, or send the list first",
+    ),
     "unreadable_class": Text("班级写法无法识别，请写成 三(2)班", "the class can't be read; write 三(2)班"),
     "unknown_class": Text("名册中没有这个班级，请核对", "the roster has no such class; check it"),
     "destroyed_number": Text(

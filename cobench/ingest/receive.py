@@ -81,7 +81,7 @@ def receive(study: Study, term_id: str, *, on_progress: Progress = silent) -> Re
     schools = _schools(study, term, delivery)
     codes = school_codes(schools)
     senders = {label: _senders(found, codes) for label, found in delivery.read.items()}
-    senders |= {label: _sender_by_place(raw, codes) for label, (raw, _) in delivery.broken.items()}
+    senders |= {label: _sender_of_broken(raw, codes) for label, (raw, _) in delivery.broken.items()}
     for label, who in senders.items():
         raw = delivery.read[label].raw if label in delivery.read else delivery.broken[label][0]
         if not who and raw.source.expected == "school":
@@ -101,7 +101,7 @@ def open_groups(study: Study, term_id: str) -> list[tuple[RawFile, ...]]:
     lists = [found for found in delivery.read.values() if found.raw.source.table == "schools"]
     codes = school_codes(_schools(study, term, delivery)) if lists else {}
     senders = {label: _senders(found, codes) for label, found in delivery.read.items()}
-    senders |= {label: _sender_by_place(raw, codes) for label, (raw, _) in delivery.broken.items()}
+    senders |= {label: _sender_of_broken(raw, codes) for label, (raw, _) in delivery.broken.items()}
     homes = {label: next(iter(who)) for label, who in senders.items() if len(who) == 1}
     return resent.groups_of(delivery.read.values(), homes, [raw for raw, _ in delivery.broken.values()])
 
@@ -111,7 +111,9 @@ def place_of(source: Source, term: Term, school: str = "", folder: str = "") -> 
     pattern = PurePosixPath(source.files.replace("{term}", term.id))
     suffix = "".join(PurePosixPath(pattern.name).suffixes[-1:])
     suffix = suffix if suffix and "*" not in suffix else ".xlsx"
-    name = source.title if source.school != "file" else f"{source.title}_{folder or school}"
+    # A school's own part of a list of all schools must not bear the name of the list.
+    of_school = source.school != "folder" and source.expected == "school"
+    name = f"{source.title}_{folder or school}" if of_school else source.title
     parts = [folder if part in ("*", "{school}") else part for part in pattern.parts[:-1]]
     wanted = pattern.name.replace("{school}", "*")
     for candidate in (name, f"{folder or school}_{source.title}"):
@@ -204,10 +206,12 @@ def _senders(found: FileCells, codes: dict[str, str]) -> set[str]:
     return named - {None}
 
 
-def _sender_by_place(raw: RawFile, codes: dict[str, str]) -> set[str]:
+def _sender_of_broken(raw: RawFile, codes: dict[str, str]) -> set[str]:
+    """Schools that a file nobody can open may speak for: all of them, where only its rows would tell."""
     names = {"folder": raw.path.parent.name, "file": raw.path.stem}
-    school = batches.school_in(names.get(raw.source.school, ""), codes)
-    return {school} - {None}
+    if raw.source.school not in names:
+        return set(codes.values())
+    return {batches.school_in(names[raw.source.school], codes)} - {None}
 
 
 def _judged(
@@ -222,7 +226,7 @@ def _judged(
     folders = _folders(delivery, senders)
     status, problems = [], []
     for source in study.sources:
-        for school, name in _owing(source, schools):
+        for school, name in _owing(source, schools, term):
             folder = folders.get(school) or (f"{school}_{name}" if school else "")
             own = [
                 label
@@ -273,8 +277,10 @@ def _of_source(delivery: _Delivery, source: Source) -> list[tuple[str, RawFile]]
     return sorted((raw.label, raw) for raw in raws if raw.source is source)
 
 
-def _owing(source: Source, schools: pd.DataFrame) -> Iterable[tuple[str, str]]:
-    """Schools that owe files of ``source`` (code and name); ("", "") for the district."""
+def _owing(source: Source, schools: pd.DataFrame, term: Term) -> Iterable[tuple[str, str]]:
+    """Schools that owe files of ``source`` in ``term`` (code and name); ("", "") for the district."""
+    if source.terms and term.id not in source.terms:
+        return []
     if source.expected == "school":
         owing = schools[schools["stage"].isin(source.stages)] if source.stages else schools
         return list(zip(owing["school"], owing["name"], strict=True))

@@ -55,7 +55,7 @@ def community_frames(
         "community_mentoring": mentoring(records, frames["events"], units, term, day),
         "community_scores": scores(records, units, of_year, before),
         "community_ratings": rated(records[records["term"].isin(of_year)]),
-        "community_juries": juried(records[records["term"].isin(of_year)]),
+        "community_juries": juried(records[records["term"] == term.id]),
         "community_changes": changed(study, term, frames, units),
     }
 
@@ -227,16 +227,22 @@ def _bundled(own: float, partners: list[float], ranks: list[tuple[float, float]]
 
 def _last(rows: pd.DataFrame, item: str, terms: Sequence[str]) -> dict[str, float]:
     """Newest value of each school among ``terms``."""
-    own = rows[(rows["item"] == item) & rows["term"].isin(terms)].sort_values("term", kind="stable")
+    own = _in_time(rows[(rows["item"] == item) & rows["term"].isin(terms)])
     return own.dropna(subset=["value"]).groupby("school")["value"].last().to_dict()
+
+
+def _in_time(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows from the oldest to the newest; within a term those without a day first."""
+    return rows.sort_values(["term", "date"], kind="stable", na_position="first")
 
 
 def rated(records: pd.DataFrame) -> pd.DataFrame:
     """Points of the grade teams of each school: how many were scored, the lowest and highest; columns :data:`RATED`.
 
-    A school with a team that the rule can't score says why, beside those it can.
+    A school with a team that the rule can't score says why, beside those it can. A criterion rated again counts as it
+    was rated last.
     """
-    own = records[records["kind"] == "grade_criterion"]
+    own = _in_time(records[records["kind"] == "grade_criterion"])
     rows = []
     for school, of_school in own.groupby("school", sort=True):
         found = [
@@ -256,7 +262,7 @@ def rated(records: pd.DataFrame) -> pd.DataFrame:
 
 
 def juried(records: pd.DataFrame) -> pd.DataFrame:
-    """Trimmed mean of each entry judged by a jury, a row a school and entry: columns :data:`JURIED`."""
+    """Trimmed mean of each entry judged by a jury in one term, a row a school and entry: columns :data:`JURIED`."""
     own = records[records["kind"] == "jury"]
     rows = [
         {"school": school, "item": item, "n_judges": len(entry)}

@@ -199,6 +199,7 @@ def _slots(span: Span, term: Term, as_of: date) -> dict[str, str]:
         "stop": _day(span.stop),
         "year": str(term.start.year),
         "school_year": str(term.school_year),
+        "term_months": str(len(term_slots(term, "month"))),
         "months": str(sum(slot.stop <= as_of for slot in term_slots(term, "month"))),
     }
 

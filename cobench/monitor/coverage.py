@@ -152,12 +152,13 @@ def opinions(term: Term, records: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         ``school, n_opinions, n_at_once, n_in_time`` (within three days), ``n_later, n_unanswered, median_days`` (of those
-        not answered at once). A nil return is a row of zeros.
+        not answered at once). A nil return is a row of zeros. A reply dated before its opinion counts under none of them.
     """
     rows = records[(records["term"] == term.id) & (records["kind"] == "opinion")]
     real = rows["value"].fillna(1) > 0
     at_once = real & rows["holds"].fillna(False).astype(bool)
     days = (rows["done"] - rows["date"]).dt.days.where(real & ~at_once)
+    days = days.where(days >= 0)  # a reply dated before the opinion says nothing
     flags = rows.assign(
         n_opinions=real,
         n_at_once=at_once,

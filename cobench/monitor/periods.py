@@ -12,6 +12,8 @@ from cobench.study import Study, Term
 MONTH_AT_LEAST = 5  # school days that make a month of the term a month
 MILESTONES = ((3, 31, 0.4), (6, 30, 0.6), (9, 30, 0.8), (10, 31, 1.0))
 _TUESDAY, _SATURDAY = 1, 5
+_YEAR_STARTS = (9, 1)
+_BREAK = timedelta(days=75)  # holidays before a first term hide nothing
 _YEAR_ENDS = (7, 31)  # of a school year whose last term isn't declared yet
 
 
@@ -29,7 +31,8 @@ class Slot:
 class Span:
     """The period of a standard in a term.
 
-    ``slots`` are those that are over; ``dated`` says that a row counts by its day and not by its term alone.
+    ``slots`` are those that are over; ``dated`` says that a row counts by its day and not by its term alone; ``whole``
+    that the study's terms reach back to its beginning: of what was done before them nobody sent anything.
     """
 
     terms: tuple[str, ...]
@@ -38,6 +41,7 @@ class Span:
     due: date
     slots: tuple[Slot, ...]
     dated: bool
+    whole: bool = True
 
 
 def school_days(term: Term) -> list[date]:
@@ -89,7 +93,16 @@ def span_of(standard: Standard, study: Study, term: Term, as_of: date) -> Span:
         slots = _milestones(term) if standard.every == "milestone" else term_slots(term, standard.every)
         slots = tuple(slot for slot in slots if slot.stop <= as_of)
         span = replace(span, slots=slots, dated=standard.every != "milestone")
-    return span
+    return replace(span, whole=_is_whole(standard, study, term, span))
+
+
+def _is_whole(standard: Standard, study: Study, term: Term, span: Span) -> bool:
+    if standard.period not in ("year", "school_year", "campaign"):
+        return True
+    start = span.start
+    if standard.period == "school_year" and not standard.window:
+        start = date(term.school_year, *_YEAR_STARTS)
+    return min(each.start for each in study.terms) - start <= _BREAK
 
 
 def _period(standard: Standard, study: Study, term: Term) -> Span:

@@ -53,6 +53,7 @@ COLUMNS = [
 # Units that are there whether or not anything was sent: a school without them isn't asked.
 _STRUCTURAL = ("school", "tier", "grade", "class", "student", "key_student", "stage", "guard_post")
 _CHILDREN = ("student", "key_student")
+_HAPPENED = ("events", "contacts", "checkins", "tasks")  # rather than on file
 _CLOSE = 1e-9
 
 
@@ -265,8 +266,20 @@ def _row(
         count.n_beside,
         bodies.n_students.get(body) if standard.asked else None,
         count.total,
-        _verdict(standard, as_of >= span.due, count, sent),
+        _as_far_as_seen(standard, span, _verdict(standard, as_of >= span.due, count, sent)),
     )
+
+
+def _as_far_as_seen(standard: Standard, span: Span, verdict: str) -> str:
+    """Of a period that began before the study's first term only that is known which what is missing can't undo."""
+    rows = standard.counts.table
+    if span.whole or not (rows in _HAPPENED or (rows == "records" and standard.period == "year")):
+        return verdict
+    if verdict == "met" and (standard.good or standard.op != ">="):
+        return "no_data"
+    if verdict == "not_met" and not (standard.good or standard.op == "<="):
+        return "no_data"
+    return verdict
 
 
 def _verdict(standard: Standard, over: bool, count: _Count, sent: bool) -> str:

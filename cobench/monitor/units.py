@@ -36,8 +36,9 @@ LINKS: dict[str, str] = {
     "stage": "r.school = u.school",
     "leader": "r.teacher = u.teacher",
     "guard_post": "r.school = u.school and r.item = u.item",
-    "respondent": "r.respondent = u.id",
+    "respondent": "r.student = u.id",
     "jury_entry": "r.school = u.school and r.item = u.item",
+    "resident_day": "r.school = u.school and r.date = u.date",
     "community": "r.unit = u.unit",
     "lead": "r.unit = u.unit and r.school = u.school",
     "member": "r.unit = u.unit and r.school = u.school",
@@ -62,18 +63,24 @@ _UNITS: dict[str, str] = {
     "where term = {term} and role = 'leader' group by all",
     "guard_post": "select school as body, school || item as id, school, item from now_schools "
     "cross join (values ('arrival'), ('departure')) t(item) where taught",
-    "respondent": "select school as body, respondent as id, school from responses "
-    "where term = {term} and regexp_matches(item, '^k[0-9]+$') group by all",
+    # Who answered is known by the child: column respondent says whether a parent, student or teacher did.
+    "respondent": "select min(school) as body, student as id, min(school) as school from responses "
+    "where term = {term} and value is not null and student is not null and regexp_matches(item, '^k[0-9]+$') "
+    "group by student",
     "jury_entry": "select school as body, school || item as id, school, item from records "
     "where term in ({terms}) and kind = 'jury' group by all",
+    "resident_day": "select school as body, school || date as id, school, date from facts "
+    "where term in ({terms}) and kind = 'resident_day' group by all",
     "community": "select unit as body, unit as id, unit, any_value(kind) as kind, max(valid_to) as valid_to "
     "from communities where term = {term} group by unit",
     "lead": "select unit as body, unit || school as id, unit, school, kind, "
-    "(select count(*) from communities c where c.unit = l.unit and c.term = {term} and c.role <> 'lead') as n_partners "
-    "from communities l where term = {term} and role = 'lead'",
+    "(select count(*) from communities c where c.unit = l.unit and c.term = {term} and c.role <> 'lead') as n_partners, "
+    "(select count(*) from rises g where g.unit = l.unit) as n_ranked, "
+    "(select max(g.rise) from rises g where g.unit = l.unit) as rise from communities l where term = {term} and role = 'lead'",
     "member": "select unit as body, unit || school as id, unit, school, kind, role, stage from communities "
     "where term = {term}",
-    "posted_teacher": "select unit as body, teacher as id, unit, teacher, list(distinct kind) as kinds from postings "
+    "posted_teacher": "select unit as body, teacher as id, unit, teacher, list(distinct kind) as kinds, "
+    "min(valid_from) as since from postings "
     "group by unit, teacher",
     "pair_subject": "select unit as body, unit || t.subject as id, unit, t.subject, c.kind from tasks t "
     "join (select unit, any_value(kind) as kind from communities where term = {term} group by unit) c using (unit) "
@@ -167,6 +174,15 @@ def list_units(connection: duckdb.DuckDBPyConnection, term: Term) -> None:
     connection.execute("create or replace table facts as select * from records where student is null")
     connection.execute(
         "create or replace table sent as select distinct school, unit, kind, term from records"
+    )
+    # Ranks that a partner rose since last year: the newest of each year, 1 the best.
+    connection.execute(
+        "create or replace table rises as with ranked as (select unit, school, school_year, arg_max(value, (term, date)) "
+        "as place from facts where kind = 'community_score' and item = 'rank' and value is not null group by all) "
+        "select n.unit, n.school, b.place - n.place as rise from ranked n join ranked b using (unit, school) "
+        "join communities c using (unit, school) where n.school_year = ? and b.school_year = ? - 1 "
+        "and c.term = ? and c.role <> 'lead'",
+        [term.school_year, term.school_year, term.id],
     )
     connection.execute(
         "create or replace table key_list as select distinct student from memberships where term = ? "

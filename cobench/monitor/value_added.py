@@ -24,6 +24,7 @@ COLUMNS = [
 ]  # fmt: skip
 NUMBERS = COLUMNS[2:10]
 OK, NOT_ESTIMABLE = "ok", "not_estimable"
+CLUSTERS = {SCHOOL: Text(en="schools", zh="学校"), CLASS: Text(en="classes", zh="班级")}
 
 SAID = {
     "not_common": Text(
@@ -39,8 +40,8 @@ SAID = {
         zh="{outcome} 的取值全部相同",
     ),
     "few_groups": Text(
-        en="fewer than {least} of the groups of {cluster} have enough students with complete results",
-        zh="成绩完整的学生足够多的 {cluster} 不足 {least} 个",
+        en="fewer than {least} {cluster} have enough students with complete results",
+        zh="成绩完整的学生足够多的{cluster}不足 {least} 个",
     ),
     "few_students": Text(
         en="fewer than {least} students have complete results here",
@@ -67,6 +68,14 @@ SAID = {
 
 def because(key: str, **slots: object) -> NotEstimableError:
     """The error that says why: words ``key`` with their slots filled in both languages."""
+    if "cluster" in slots:
+        named = CLUSTERS.get(
+            slots["cluster"], Text(en=f"groups of {slots['cluster']}", zh=f" {slots['cluster']} ")
+        )
+        return NotEstimableError(
+            en=SAID[key].en.format(**slots | {"cluster": named.en}),
+            zh=SAID[key].zh.format(**slots | {"cluster": named.zh}),
+        )
     return NotEstimableError(en=SAID[key].en.format(**slots), zh=SAID[key].zh.format(**slots))
 
 

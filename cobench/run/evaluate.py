@@ -159,6 +159,7 @@ def plan(
         schools=schools,
         records=not any(source.table == "panel" for source in study.sources),
         communities=any(source.table == "communities" for source in study.sources),
+        value_added=bool(study.value_added),
         only=only,
         school=school,
     )

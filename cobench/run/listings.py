@@ -15,26 +15,31 @@ from cobench.ingest.batches import RawFile
 from cobench.ingest.receive import STATES, Received
 
 MANY_SCHOOLS = 60
+MANY_KINDS = 8  # more don't fit beside the schools' names
 _COLOURS = {"received": "green", "missing": "red", "duplicate": "yellow", "unreadable": "magenta"}
 _NOT_OWED = "—"
 
 
 def print_received(received: Received, console: Console, language: str) -> None:
-    """Schools by expected files; of very many schools only those that owe something, and the counts of all."""
+    """Schools by expected files; of many schools or kinds only where something is owed, and the counts of all."""
     _print_counts(received, console, language)
     status = received.status[received.status["school"] != ""]
     if len(status):
         kinds = list(dict.fromkeys(status["kind"]))
         wide = status.pivot(index=["school", "name"], columns="kind", values="state")[kinds]
-        behind = wide.apply(lambda row: row.dropna().ne("received").any(), axis=1)
-        shown = wide if len(wide) <= MANY_SCHOOLS else wide[behind]
+        owed = wide.notna() & wide.ne("received")
+        shown = wide if len(wide) <= MANY_SCHOOLS else wide[owed.any(axis=1)]
+        if len(kinds) > MANY_KINDS:
+            shown = wide.loc[owed.any(axis=1), owed.any(axis=0)]
+            kinds = list(shown)
         table = Table(title=_say(language, "各校材料", "files by school"), title_justify="left")
         table.add_column(_say(language, "学校", "school"), overflow="fold")
         for kind in kinds:
             table.add_column(escape(kind))
         for (school, name), row in shown.iterrows():
             table.add_row(escape(f"{school} {name}"), *(_state(each, language) for each in row))
-        console.print(table)
+        if len(shown):
+            console.print(table)
     for row in received.problems.to_dict("records"):
         who = f"{row['school']} {row['name']}".strip() or _say(language, "全区", "district")
         if row["state"] != "missing":

@@ -15,7 +15,7 @@ from cobench.errors import ParameterError, RunError
 from cobench.run.parameters import problems, raise_together, read_notebook
 
 EACH = (None, "treatment", "school")
-NEEDS = (None, "records", "communities")
+NEEDS = (None, "records", "communities", "value_added")
 _SAFE_NAME = re.compile(r"[\w.-]+")
 
 
@@ -49,8 +49,8 @@ class Report:
 
 @dataclass(frozen=True)
 class Declaration:
-    """``metadata.cobench`` of one notebook; ``needs`` is ``records`` where a study of one table won't do, and
-    ``communities`` where the study must declare school communities."""
+    """``metadata.cobench`` of one notebook; ``needs`` is ``records`` where a study of one table won't do,
+    ``communities`` or ``value_added`` where the study must declare them."""
 
     notebook: Path
     each: str | None
@@ -71,6 +71,7 @@ def plan_term(
     schools: Sequence[str] | Mapping[str, Text],
     records: bool = True,
     communities: bool = True,
+    value_added: bool = True,
     only: Sequence[str] = (),
     school: str | None = None,
 ) -> tuple[Report, ...]:
@@ -82,8 +83,8 @@ def plan_term(
         ``"."`` keeps the machine's paths out of the pages.
     treatments, schools : ids, or labels by id. ``{treatment}`` and ``{school}`` in a declared title are
         filled with the label.
-    records, communities : whether the study has schools' records, and declares school communities; notebooks that need
-        them are left out otherwise.
+    records, communities, value_added : whether the study has schools' records, and declares school communities and value
+        added; notebooks that need them are left out otherwise.
     only : names of notebooks or reports to keep; ``*`` and ``?`` are wildcards.
     school : keep only this school's reports (and, where ``only`` names others, those).
 
@@ -96,7 +97,7 @@ def plan_term(
     """
     members = {"treatment": _labels(treatments), "school": _labels(schools)}
     _check_school(school, members["school"])
-    held = {None: True, "records": records, "communities": communities}
+    held = {None: True, "records": records, "communities": communities, "value_added": value_added}
     reports = [
         _report(declared, member, label, term_id, str(study_root), language)
         for declared in declarations(Path(notebooks_dir))
@@ -158,7 +159,9 @@ def _declaration(path: Path) -> Declaration | None:
     needs = declared.get("needs")
     if needs not in NEEDS:
         raise _bad_declaration(
-            path, "needs must be null, records or communities", "needs 应为 null、records 或 communities"
+            path,
+            "needs must be null, records, communities or value_added",
+            "needs 应为 null、records、communities 或 value_added",
         )
     if not _bilingual(title):
         raise _bad_declaration(path, "title needs zh and en", "title 需要 zh 和 en")

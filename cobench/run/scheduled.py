@@ -47,7 +47,7 @@ class Ending:
     """How a scheduled run ended.
 
     ``counts`` are pages by :data:`cobench.run.index.STATES`; ``index`` is relative to the study; ``news`` says whether a
-    report is another than before; ``message`` why nothing was published.
+    report is another than before; ``message`` why nothing was published, or no PDF or Word version made.
     """
 
     state: str
@@ -253,10 +253,7 @@ class _Run:
     def _evaluated(self, term_id: str, arrived: Arrived) -> Ending:
         self.say(phrase("schedule.begin"))
         results = self._tried(term_id)
-        if self.options.pdf or self.options.docx:
-            from cobench.run.annexes import add_annexes
-
-            add_annexes(load_study(self.root), term_id, pdf=self.options.pdf, word=self.options.docx)
+        said = self._annexed(term_id)
         manifest = read_manifest(results[-1].manifest) or {"reports": []}
         for entry in manifest["reports"]:
             if entry["state"] != "ok":
@@ -265,10 +262,24 @@ class _Run:
                     phrase("schedule.no_report", report=entry["id"], language=entry["language"], why=why)
                 )
         counts = states_of(manifest)
-        state = "incomplete" if counts["failed"] or counts["withheld"] else "published"
+        state = "incomplete" if counts["failed"] or counts["withheld"] or said else "published"
         news = any(outcome.made != "reused" for result in results for outcome in result.outcomes)
         index = results[-1].index.relative_to(self.root).as_posix()
-        return Ending(state, counts, arrived, index, news=news)
+        return Ending(state, counts, arrived, index, news=news, message=said)
+
+    def _annexed(self, term_id: str) -> Text | None:
+        """Make the PDF and Word versions asked for; why not, where they can't be made."""
+        if not (self.options.pdf or self.options.docx):
+            return None
+        from cobench.run.annexes import add_annexes
+
+        try:
+            add_annexes(load_study(self.root), term_id, pdf=self.options.pdf, word=self.options.docx)
+        except CobenchError as error:
+            said = Text(error.zh, error.en)
+            self.say(said)
+            return said
+        return None
 
     def _tried(self, term_id: str) -> list[RunResult]:
         """Results of the run and of what was tried again: failed reports only, or all where none was reached."""

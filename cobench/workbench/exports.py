@@ -16,9 +16,11 @@ from cobench.workbench import (
     norms,
     quality,
     ranked,
+    reading,
     record_checks,
     satisfaction,
     term_release,
+    value_added,
 )
 from cobench.workbench import school as school_page
 from cobench.workbench.desk import Desk
@@ -49,6 +51,7 @@ def _all_tables(desk: Desk) -> None:
         implementation.lede(desk)
         norms.summary(desk)
         record_checks.key_papers_released(desk)
+        reading.released(desk)
         implementation.modes_released(desk)
         implementation.weeks_released(desk)
         implementation.lectures_by_topic(desk)
@@ -61,6 +64,7 @@ def _all_tables(desk: Desk) -> None:
         satisfaction.all_released(desk)
         for measure in desk.derived("community_changes")["measure"].unique():
             communities.changes_released(desk, measure)
+    value_added.all_released(desk)
     quality.baselines(desk)
     quality.exposures(desk)
     quality.roster_flow(desk)

@@ -116,6 +116,36 @@ def _summary_table(desk: Desk, rows: pd.DataFrame, body: str, profile: str) -> D
     )
 
 
+def under_nonresponse(desk: Desk) -> Displayed:
+    """Rates over respondents, and between what they would lie had all families answered."""
+    rows = _judged(desk)
+    chosen = [each for each in chosen_standards(desk.study.standards) if each.asked]
+    told = []
+    for standard in chosen:
+        own = rows[rows["standard"] == standard.id]
+        n_asked = own["n_asked"].sum()
+        sums = own.loc[own["verdict"] != "no_data", ["standard", "n_met", "n_units"]]
+        sums = sums.groupby("standard").sum().reset_index()
+        counted = sums.assign(share=sums["n_met"] / sums["n_units"])
+        frame = _by_subject(desk, counted, ["standard"], ["standard", "n_met", "n_units", "share"]).frame
+        # A family may answer twice, so that there can be more answers than children.
+        if frame.empty or frame[["n_met", "n_units"]].isna().any(axis=None) or not n_asked:
+            continue
+        right, answered = (float(frame[name].iloc[0]) for name in ("n_met", "n_units"))
+        n = max(n_asked, answered)
+        told.append(
+            desk.say(
+                "page.under_nonresponse",
+                standard=f"{standard.id} {standard.label[desk.language]}",
+                answered=f"{answered:,.0f}",
+                asked=f"{n:,.0f}",
+                low=f"{100 * right / n:.1f}%",
+                high=f"{100 * (right + n - answered) / n:.1f}%",
+            )
+        )
+    return bullets(told) if told else paragraph("")
+
+
 def _numbered(desk: Desk):
     """Labels in which a standard has its number before it."""
     named = {

@@ -97,6 +97,8 @@ def by_school(desk: Desk) -> Displayed:
             "mean_weighted",
             "conf_low",
             "conf_high",
+            "worst",
+            "best",
         ],
         formats={"response_rate": "percent"},
         note=desk.say("page.satisfaction_by_school_note"),
@@ -106,7 +108,9 @@ def by_school(desk: Desk) -> Displayed:
 def by_school_released(desk: Desk) -> Released:
     """Weighted mean of overall satisfaction by school."""
     frame = desk.derived("satisfaction_by_school")
-    frame = frame[frame["statistic"] == "mean"].rename(columns={"weighted": "mean_weighted"})
+    frame = frame[frame["statistic"] == "mean"].rename(
+        columns={"weighted": "mean_weighted", "bound_low": "worst", "bound_high": "best"}
+    )
     columns = [
         "school",
         "n_asked",
@@ -116,10 +120,12 @@ def by_school_released(desk: Desk) -> Released:
         "std_error",
         "conf_low",
         "conf_high",
+        "worst",
+        "best",
     ]
     return release_table(
         frame[columns].reset_index(drop=True),
-        counts=["n_asked"],
+        counts=["n_asked", "n_answered"],
         values=columns[4:],
         shares={"response_rate": ("n_answered", "n_asked")},
         counted=desk.counted(

@@ -10,6 +10,7 @@ from cobench.monitor.standards import chosen_standards
 from cobench.release import Released, release_table
 from cobench.show import Displayed, bullets, notice, paragraph, table
 from cobench.workbench import implementation, norms, quality
+from cobench.workbench import value_added as added
 from cobench.workbench.desk import Desk, together
 
 NEVER_REACHED_MANY = 0.2
@@ -131,9 +132,9 @@ def missing(desk: Desk, school: str) -> Displayed:
     return quality.missing_table(desk, columns, desk.say("page.missing_school"), school=school)
 
 
-def value_added(desk: Desk) -> Displayed:
-    """Why pages of schools hold no value added."""
-    return notice(desk.say("page.no_value_added"))
+def value_added(desk: Desk, school: str) -> Displayed:
+    """The school's value added with its interval and verdict, or why there is none."""
+    return added.own(desk, school)
 
 
 def not_for_parent_meetings(desk: Desk) -> Displayed:

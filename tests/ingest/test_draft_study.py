@@ -7,13 +7,26 @@ import tomllib
 
 import pytest
 from confirmed import confirm
-from small_study import JUNIOR, KEY, PRIMARY, SURVEY, SURVEY_HEADER, TERM, lay_out, raw, response, write_xlsx
+from small_study import (
+    JUNIOR,
+    KEY,
+    PRIMARY,
+    SURVEY,
+    SURVEY_HEADER,
+    TERM,
+    lay_out,
+    raw,
+    response,
+    write_csv,
+    write_xlsx,
+)
 
 from cobench import store
 from cobench.errors import RunError, StudyFileError
 from cobench.ingest.codebook import load_codebook
 from cobench.ingest.draft_study import draft_study, guesses
 from cobench.ingest.ingest import ingest_term
+from cobench.ingest.inspect_command import inspect_for_user
 from cobench.new_study import lay_out as new
 from cobench.run.check import check_term
 from cobench.study import load_study
@@ -132,3 +145,96 @@ def test_a_folder_without_any_known_file_is_refused_and_nothing_is_made(tmp_path
 def test_the_files_are_neither_changed_nor_copied(files, drafted):
     assert not list((drafted / "data" / "raw").rglob("*.xlsx"))
     assert raw(files.parent.parent, SURVEY).exists()
+
+
+REGISTERS = {
+    "班级台账汇总.csv": (
+        ["学校", "班级", "日期", "类别"],
+        [["一小", "四(1)班", "2025-10-09", "班级动态"], ["一小", "四(1)班", "2025-10-10", "读书沙龙"]],
+    ),
+    "学生台账汇总.csv": (
+        ["学校", "姓名", "班级", "健康档案", "9月联系卡"],
+        [["一小", "赵一", "四(1)班", "√", ""], ["一小", "钱二宝", "四(1)班", "", "×"]],
+    ),
+    "一生一案汇总.csv": (
+        ["学校", "姓名", "班级", "类别", "建档日期", "一人一方案", "家访档案"],
+        [["一小", "赵一", "四(1)班", "留守", "2025-10-09", "有", "无"]],
+    ),
+    "护学岗签到.csv": (["学校", "日期", "上学在岗家长", "放学在岗家长"], [["一小", "2025-10-09", "2", "3"]]),
+    "亲子共读打卡.csv": (
+        ["学校", "姓名", "班级", "打卡日期", "阅读分钟"],
+        [["一小", "赵一", "四(1)班", "2025-10-09", "25"]],
+    ),
+    "任课表.csv": (["学校", "班级", "教师", "学科", "职务"], [["一小", "四(1)班", "周五", "语文", "班主任"]]),
+    "教共体名单.csv": (
+        ["编号", "形式", "学校", "角色"],
+        [["JGT01", "结对学校", "一小", "主体校"], ["JGT01", "结对学校", "初中", "结对校"]],
+    ),
+    "教共体交流教师.csv": (
+        ["编号", "教师", "派出学校", "接收学校", "形式", "送教天数"],
+        [["JGT01", "吴六", "一小", "初中", "骨干支教", "20"]],
+    ),
+    "教共体任务.csv": (
+        ["任务编号", "编号", "任务", "计划数", "完成数", "完成日期"],
+        [["B01", "JGT01", "同步课堂", "1", "1", "2025-10-09"]],
+    ),
+    "教共体活动.csv": (["编号", "学校", "日期", "活动类型"], [["JGT01", "", "2025-10-09", "同步课堂"]]),
+    "教共体师徒结对.csv": (["编号", "结对编号", "师傅学校", "师傅"], [["JGT01", "MP1", "一小", "吴六"]]),
+    "家校协同台账.csv": (
+        ["学校", "类别", "项目", "数量", "有无", "日期", "教师"],
+        [["一小", "制度机构", "家长会制度", "", "有", "", ""], ["一小", "家长意见", "谈学习", "", "", "2025-10-09", "孙三"]],
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture
+def registers(files):
+    for name, (head, rows) in REGISTERS.items():
+        write_csv(files / TERM / name, [head, *rows])
+    return files
+
+
+def test_registers_are_drafted_as_the_tables_they_are_every_line_a_guess(registers, tmp_path):
+    new(tmp_path / "drafted", registers)
+    study = load_study(tmp_path / "drafted")
+    tables = {source.title: source for source in study.sources}
+    assert {name.removesuffix(".csv"): tables[name.removesuffix(".csv")].table for name in REGISTERS} == {
+        "班级台账汇总": "events", "学生台账汇总": "records", "一生一案汇总": "records", "护学岗签到": "records",
+        "亲子共读打卡": "checkins", "任课表": "teaching", "教共体名单": "communities", "教共体交流教师": "postings",
+        "教共体任务": "tasks", "教共体活动": "events", "教共体师徒结对": "records", "家校协同台账": "records",
+    }  # fmt: skip
+    cards = tables["学生台账汇总"]
+    assert cards.measures == {"health_record": ("健康档案",), "contact_card.month_9": ("9月联系卡",)}
+    assert cards.levels["holds"] == {"√": True, "×": False} and cards.expected == "school"
+    assert tables["一生一案汇总"].measures == {"plan": ("一人一方案",), "archive": ("家访档案",)}
+    assert (tables["护学岗签到"].kind, tables["教共体师徒结对"].kind) == ("guard_slot", "mentor_pair")
+    assert tables["教共体任务"].expected == "district" and tables["教共体任务"].school is None
+    assert tables["班级台账汇总"].levels["kind"] == {"班级动态": "bulletin", "读书沙龙": "unknown"}
+    text = (tmp_path / "drafted" / "study.toml").read_text(encoding="utf-8")
+    block = text.split('"data/raw/{term}/学生台账汇总')[1].split("[[sources]]")[0]
+    guessed = [line for line in block.splitlines() if "=" in line]
+    assert guessed and all(line.endswith("# confirm") or "# confirm:" in line for line in guessed)
+    # The item of an opinion is what a parent said: only words that are known stand in a draft.
+    assert not [word for word in (*PEOPLE, "谈学习") if word in text]
+
+
+def test_a_confirmed_draft_of_registers_ingests_them(registers, tmp_path):
+    drafted = tmp_path / "drafted"
+    new(drafted, registers)
+    for path in drafted.rglob("*.toml"):
+        path.write_text(confirm(path.read_text(encoding="utf-8")), encoding="utf-8")
+    (drafted / "data" / "raw").rmdir()
+    registers.rename(drafted / "data" / "raw")
+    study = load_study(drafted)
+    ingest_term(study, TERM, key=KEY)
+    assert {"plan", "archive", "health_record", "guard_slot", "mentor_pair", "flag"} <= set(
+        store.read_table(study, "records", [TERM])["kind"]
+    )
+    for table in ("checkins", "teaching", "communities", "postings", "tasks"):
+        assert len(store.read_table(study, table, [TERM])) > 0, table
+
+
+def test_inspect_drafts_a_register_too(registers):
+    said = inspect_for_user(registers / TERM / "亲子共读打卡.csv")
+    assert 'table = "checkins"  # confirm' in said.zh and 'table = "checkins"  # confirm' in said.en
+    assert "赵一" not in said.zh + said.en

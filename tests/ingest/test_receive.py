@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from small_study import (
     JUNIOR,
@@ -149,6 +152,90 @@ def test_schools_are_known_from_a_column(root):
     old = 'files = "data/raw/{term}/重点学生名单*.xlsx"\n'
     change_study(root, old, old + 'expected = "school"\n')
     assert (state(root, "S01", "重点学生名单"), state(root, "S02", "重点学生名单")) == ("received", "missing")
+
+
+READING = """
+[[sources]]
+table = "checkins"
+files = "data/raw/{term}/亲子共读打卡*"
+expected = "school"
+columns = {school = ["学校"], student_name = ["姓名"], class = ["班级"], date = ["打卡日期"], minutes = ["阅读分钟"]}
+"""
+READING_ROWS = [
+    ["学校", "姓名", "班级", "打卡日期", "阅读分钟"],
+    ["示例第一小学", "赵一", "四(1)班", "2025-09-20", "25"],
+]
+
+
+def read_together(root, more: str = "") -> None:
+    """A district's list of check-ins, in which only the primary school stands."""
+    (root / "study.toml").write_text(STUDY + READING + more, encoding="utf-8")
+    write_csv(raw(root, "亲子共读打卡.csv"), READING_ROWS)
+
+
+def test_a_school_without_a_row_in_the_districts_register_is_missing_and_reminded_of_its_own_part(root):
+    read_together(root)
+    assert (state(root, "S01", "亲子共读打卡"), state(root, "S02", "亲子共读打卡")) == ("received", "missing")
+    problem = received(root).problems.set_index(["school", "kind"]).loc[("S02", "亲子共读打卡")]
+    # A file called like the district's own would pass for the same list sent again.
+    assert problem["place"] == f"data/raw/{TERM}/亲子共读打卡_{JUNIOR}.xlsx"
+
+
+@pytest.mark.parametrize(
+    ("table", "columns", "row"),
+    [
+        ("records", {"kind": "类别", "holds": "有无"}, ["制度机构", "有"]),
+        ("teaching", {"class": "班级", "teacher": "教师", "role": "职务"}, ["四(1)班", "周老师", "班主任"]),
+        ("events", {"date": "日期", "kind": "活动", "class": "班级"}, ["2025-09-20", "班级动态", "四(1)班"]),
+    ],
+)
+def test_registers_of_every_table_are_asked_of_each_school(root, table, columns, row):
+    named = ", ".join(f'{name} = ["{text}"]' for name, text in {"school": "学校", **columns}.items())
+    source = (
+        f'\n[[sources]]\ntable = "{table}"\nfiles = "data/raw/{{term}}/登记汇总*"\nexpected = "school"\n'
+        f"columns = {{{named}}}\n"
+    )
+    levels = {
+        "kind": {"制度机构": "flag", "班级动态": "bulletin"},
+        "role": {"班主任": "class_teacher"},
+        "holds": {"有": True},
+    }
+    for name in set(columns) & set(levels):
+        listed = ", ".join(f'"{label}" = {json.dumps(value)}' for label, value in levels[name].items())
+        source += f"levels.{name} = {{{listed}}}\n"
+    (root / "study.toml").write_text(STUDY + source, encoding="utf-8")
+    write_csv(raw(root, "登记汇总.csv"), [["学校", *columns.values()], ["示例第一小学", *row]])
+    assert (state(root, "S01", "登记汇总"), state(root, "S02", "登记汇总")) == ("received", "missing")
+
+
+def test_a_register_is_owed_in_the_terms_named_and_in_no_other(root):
+    read_together(root, 'terms = ["2024-2025-2"]\n')
+    assert "亲子共读打卡" not in set(received(root).status["kind"])
+    read_together(root, f'terms = ["{TERM}"]\n')
+    assert state(root, "S02", "亲子共读打卡") == "missing"
+
+
+def test_a_term_that_is_not_declared_is_refused(root):
+    read_together(root, 'terms = ["2031-2032-1"]\n')
+    with pytest.raises(StudyFileError, match=r"sources\[\d+\]\.terms"):
+        load_study(root)
+
+
+def test_a_register_that_nobody_can_open_is_unreadable_for_all_and_not_missing(root):
+    read_together(root)
+    raw(root, "亲子共读打卡.csv").write_bytes(b"PK\x03\x04 no workbook")
+    raw(root, "亲子共读打卡.csv").rename(raw(root, "亲子共读打卡.xlsx"))
+    assert state(root, "S01", "亲子共读打卡") == state(root, "S02", "亲子共读打卡") == "unreadable"
+    assert not received(root).stray["file"].str.contains("亲子共读").any()
+
+
+def test_the_demo_declares_who_owes_each_register():
+    study = load_study(Path(__file__).resolve().parents[2])
+    owed = {source.title: source for source in study.sources if source.table != "panel"}
+    assert {title for title, each in owed.items() if each.expected == "none"} == set()
+    reading = owed["亲子共读打卡"]
+    assert (reading.expected, reading.stages) == ("school", ("primary",))
+    assert set(reading.terms) == {term.id for term in study.terms if term.id.endswith("-2")}
 
 
 def test_without_a_list_of_schools_nothing_can_be_said(root):

@@ -58,6 +58,7 @@ LEDGER = [
     "教师",
     "学生姓名",
 ]
+BEFORE = "2024-2025-2"
 TEACHER = "慕容燕燕"
 
 
@@ -203,6 +204,17 @@ def test_duties_keep_pseudonyms_of_teachers_and_the_same_line_twice_is_one(folde
         assert TEACHER not in pd.read_parquet(path).to_csv()
 
 
+def test_two_teachers_of_one_name_at_a_school_are_one_until_a_number_tells_them_apart(folder):
+    head = ["学校", "班级", "教师", "学科", "职务"]
+    for names, people in (((TEACHER, TEACHER), 1), ((f"{TEACHER}1", f"{TEACHER}2老师"), 2)):
+        rows = [
+            ["一小", "四(1)班", name, "", role] for name, role in zip(names, ("班主任", "科任"), strict=True)
+        ]
+        write_csv(raw(folder, "任课表.csv"), [head, *rows])
+        study, _ = ingested(folder)
+        assert store.read_table(study, "teaching")["teacher"].nunique() == people
+
+
 def test_a_change_of_one_register_leaves_the_other_parts_as_they_stand(folder):
     ledger(folder, [["制度机构", "", "", "家长会制度", "", "有"]])
     study, _ = ingested(folder)
@@ -292,3 +304,112 @@ def test_events_have_their_grade_community_numbers_and_speaker(folder):
     aside = read_quarantine(study, TERM)
     own = aside[aside["file"].str.contains("活动记录")]
     assert set(own["rule"]) == {"unreadable_grade", "not_a_count", "unlisted_label"}
+
+
+COMMUNITIES = """
+[[sources]]
+table = "communities"
+files = "data/raw/{term}/教共体名单*"
+columns = {unit = "编号", kind = "形式", school = "学校", role = "角色"}
+levels.kind = {"结对学校" = "pair"}
+levels.role = {"主体校" = "lead", "结对校" = "partner"}
+[[sources]]
+table = "postings"
+files = "data/raw/{term}/交流教师*"
+columns = {unit = "编号", teacher = "教师", from_school = "派出学校", kind = "形式", days = "天数"}
+levels.kind = {"骨干支教" = "backbone"}
+[[sources]]
+table = "tasks"
+files = "data/raw/{term}/教共体任务*"
+columns = {unit = "编号", kind = "任务", planned = "计划数"}
+levels.kind = {"同步课堂" = "sync_lesson"}
+[[sources]]
+table = "records"
+files = "data/raw/{term}/教共体台账*"
+columns = {unit = "编号", kind = "类别", holds = "有无"}
+levels.kind = {"合作协议" = "agreement"}
+levels.holds = {"有" = true}
+[[sources]]
+table = "events"
+files = "data/raw/{term}/教共体活动*"
+columns = {unit = "编号", date = "日期", kind = "活动"}
+levels.kind = {"同步课堂" = "sync_lesson"}
+"""
+OF_UNITS = {
+    "postings": (
+        "交流教师",
+        ["编号", "教师", "派出学校", "形式", "天数"],
+        [TEACHER, "一小", "骨干支教", "30"],
+    ),
+    "tasks": ("教共体任务", ["编号", "任务", "计划数"], ["同步课堂", "10"]),
+    "records": ("教共体台账", ["编号", "类别", "有无"], ["合作协议", "有"]),
+    "events": ("教共体活动", ["编号", "日期", "活动"], ["2025-10-09", "同步课堂"]),
+}
+
+
+def paired(folder, *units, term=TERM):
+    rows = [
+        [unit, "结对学校", school, role]
+        for unit in units
+        for school, role in (("一小", "主体校"), ("初中", "结对校"))
+    ]
+    path = raw(folder, "教共体名单.csv").parents[1] / term / "教共体名单.csv"
+    write_csv(path, [["编号", "形式", "学校", "角色"], *rows])
+
+
+@pytest.fixture
+def communities(folder):
+    (folder / "study.toml").write_text(STUDY + SOURCES + COMMUNITIES, encoding="utf-8")
+    paired(folder, "JGT01")
+    for name, head, row in OF_UNITS.values():
+        write_csv(raw(folder, f"{name}.csv"), [head, ["JGT01", *row], ["JGT07", *row]])
+    return folder
+
+
+@pytest.mark.parametrize("table", OF_UNITS)
+def test_a_row_of_a_community_that_is_on_no_list_is_put_aside_and_counted(communities, table):
+    study, result = ingested(communities)
+    kept = store.read_table(study, table, terms=[TERM])
+    assert kept.loc[kept["unit"].notna(), "unit"].tolist() == ["JGT01"]
+    name = OF_UNITS[table][0]
+    counted = result.files.set_index("file").loc[f"data/raw/{TERM}/{name}.csv"]
+    assert counted[["rows_in", "accepted", "quarantined", "non_data"]].tolist() == [3, 1, 1, 1]
+    aside = read_quarantine(study, TERM)
+    own = aside[aside["file"].str.contains(name)]
+    assert own[["row", "column", "rule"]].values.tolist() == [[3, "编号", "unknown_unit"]]
+    assert "教共体名单" in own["hint_zh"].iloc[0] and "list" in own["hint_en"].iloc[0]
+
+
+def test_rows_of_a_community_come_back_when_the_list_is_mended(communities):
+    ingested(communities)
+    paired(communities, "JGT01", "JGT07")
+    study, _ = ingested(communities)
+    for table in OF_UNITS:
+        found = store.read_table(study, table, terms=[TERM])
+        assert set(found["unit"].dropna()) == {"JGT01", "JGT07"}, table
+    assert "unknown_unit" not in set(read_quarantine(study, TERM)["rule"])
+
+
+def test_without_the_list_every_row_of_a_community_waits_for_it(communities):
+    raw(communities, "教共体名单.csv").unlink()
+    study, _ = ingested(communities)
+    aside = read_quarantine(study, TERM)
+    assert (aside["rule"] == "unknown_unit").sum() == 2 * len(OF_UNITS)
+
+
+def test_a_community_of_an_earlier_list_is_known(communities):
+    (communities / "data" / "raw" / BEFORE).mkdir(parents=True, exist_ok=True)
+    paired(communities, "JGT07", term=BEFORE)
+    schools = raw(communities, "学校名录.csv").read_bytes()
+    (communities / "data" / "raw" / BEFORE / "学校名录.csv").write_bytes(schools)
+    study = load_study(communities)
+    ingest_term(study, BEFORE, key=KEY)
+    ingested(communities)
+    assert "unknown_unit" not in set(read_quarantine(study, TERM)["rule"])
+
+
+def test_a_study_that_declares_no_list_of_communities_takes_their_rows_as_they_are(communities):
+    text = STUDY + SOURCES + "[[sources]]" + COMMUNITIES.split("[[sources]]", 2)[2]
+    (communities / "study.toml").write_text(text, encoding="utf-8")
+    study, _ = ingested(communities)
+    assert set(store.read_table(study, "tasks")["unit"]) == {"JGT01", "JGT07"}

@@ -8,7 +8,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cobench.monitor.coverage import REACH, coverage_by_week, key_students, lectures, reach
+from cobench.monitor.coverage import (
+    REACH,
+    coverage_by_week,
+    key_papers,
+    key_students,
+    lectures,
+    opinions,
+    reach,
+)
 from cobench.study import Study, study_from
 from cobench.tables import TABLES, conform
 
@@ -243,3 +251,84 @@ def test_a_list_of_another_term_makes_no_key_student(term):
     memberships = pd.DataFrame({"student": ["a"], "category": ["poverty"], "term": [term]})
     table = key_students(_study(), _study().terms[0], _frames(memberships=memberships))
     assert table["n_students"].tolist() == [0, 0, 0]
+
+
+def _papers(
+    records: list[dict], contacts: list[dict], memberships: list[dict], term: str = "t1"
+) -> pd.DataFrame:
+    rows = [{"record": f"r{i}", "term": "t1", **row} for i, row in enumerate(records)]
+    visits = [{"term": "t1", "date": "2025-03-01", "mode": "at_home", **row} for row in contacts]
+    held = [{"term": "t1", "category": "poverty", **row} for row in memberships]
+    given = {"records": rows, "contacts": visits, "memberships": held}
+    frames = _frames(**{name: pd.DataFrame(each) for name, each in given.items() if each})
+    return key_papers(_study(), _study().term(term), frames).set_index("category")
+
+
+def test_a_plan_an_archive_a_visit_and_a_follow_up_are_counted_each_for_itself():
+    found = _papers(
+        [
+            {"kind": "plan", "student": "a"},
+            {"kind": "plan", "student": "b", "holds": False},  # entered as lacking
+            {"kind": "archive", "student": "b", "holds": True},
+            {"kind": "plan", "student": "d"},  # no key student
+            {"kind": "growth", "student": "b"},
+        ],
+        [
+            {"student": "a", "mode": "phone", "follow_up_due": "2025-03-05"},  # agreed and not done
+            {"student": "b", "follow_up_due": "2025-03-05", "follow_up_done": "2025-03-04"},
+        ],
+        [{"student": "a"}, {"student": "b"}, {"student": "c"}, {"student": "a", "category": "left_behind"}],
+    )
+    counts = ["n_students", "n_plan", "n_archive", "n_at_home", "n_followed"]
+    assert found.loc["poverty", counts].tolist() == [3, 1, 1, 1, 1]
+    assert found.loc["left_behind", counts].tolist() == [1, 1, 0, 0, 0]
+    # Who stands in two categories is one child of the union, and keeps one plan.
+    assert found.loc["any", counts].tolist() == [3, 1, 1, 1, 1]
+
+
+def test_papers_of_leavers_and_of_an_earlier_school_year_do_not_count():
+    found = _papers(
+        [{"kind": "plan", "student": "x"}, {"kind": "plan", "student": "a", "term": "t0"}],
+        [],
+        [{"student": "x"}, {"student": "a"}],
+    )
+    assert found.loc["poverty", ["n_students", "n_plan"]].tolist() == [1, 0]
+
+
+# ---- opinions -----------------------------------------------------------------------------------------
+
+
+def _opinions(*rows: dict) -> pd.DataFrame:
+    base = {"kind": "opinion", "school": "A", "term": "t1", "date": "2025-03-03"}
+    given = pd.DataFrame([{"record": f"r{i}", **base, **row} for i, row in enumerate(rows)])
+    return opinions(_study().terms[0], conform("records", given)).set_index("school")
+
+
+def test_an_opinion_is_answered_at_once_in_three_days_later_or_not_at_all():
+    found = _opinions(
+        {"holds": True, "done": "2025-03-03"},
+        {"done": "2025-03-03"},
+        {"done": "2025-03-06"},
+        {"done": "2025-03-07"},
+        {},
+        {"term": "t0", "done": "2025-03-04"},
+        {"kind": "report", "done": "2025-03-04"},
+    ).loc["A"]
+    counts = ["n_opinions", "n_at_once", "n_in_time", "n_later", "n_unanswered"]
+    assert found[counts].tolist() == [5, 1, 2, 1, 1]
+    # Days of the three that were answered, but not at once: 0, 3 and 4.
+    assert found["median_days"] == 3
+
+
+def test_a_nil_return_is_a_school_without_opinions_and_silence_is_no_row():
+    found = _opinions({"value": 0.0}, {"school": "B", "done": "2025-03-20"})
+    assert found.loc["A", ["n_opinions", "n_unanswered"]].tolist() == [0, 0]
+    assert pd.isna(found.loc["A", "median_days"])
+    assert found.loc["B", ["n_opinions", "n_later"]].tolist() == [1, 1] and "C" not in found.index
+
+
+def test_a_reply_dated_before_the_opinion_is_no_reply_in_time():
+    found = _opinions({"done": "2025-03-01"}).loc["A"]
+    assert found[["n_opinions", "n_in_time", "n_later"]].tolist() == [1, 0, 0] and pd.isna(
+        found["median_days"]
+    )

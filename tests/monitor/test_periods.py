@@ -63,7 +63,7 @@ def test_full_coverage_by_any_mode_counts_face_to_face_beside_it():
 
 
 def test_a_knowledge_rate_is_over_respondents_and_says_how_many_might_have_answered():
-    rows = "responses item=k01 respondent=p1 value=1"
+    rows = "responses item=k01 respondent=parent student=a1 value=1"
     row = District().judged(Case("A06", "", "t1", None, "", rows)).loc[("A06", "A")]
     assert (row["n_met"], row["n_units"], row["n_asked"]) == (1, 1, 3)
 
@@ -120,3 +120,43 @@ def test_an_expression_that_makes_no_sense_is_named_with_its_standard():
 def test_a_campaign_without_dates_is_asked_for():
     with pytest.raises(StudyFileError, match="standards.campaigns.visits is missing"):
         check_standards(replace(study(), standards=Standards(also=("E01",))), TERM)
+
+
+LATE = study().terms[1:]  # a study that begins in the autumn of 2025
+
+
+@pytest.mark.parametrize(
+    ("standard", "rows", "whole", "late"),
+    [
+        # Two lectures in the calendar year: what was held in spring 2025 isn't known to the late study.
+        ("A01", "events lecture", "not_met", "no_data"),
+        ("A01", "events lecture x2", "met", "met"),
+        # The window of the yearly assessment lies before its first term.
+        ("F307", "events sync_lesson @K", "not_met", "no_data"),
+        ("F1706", "records budget value=3000", "not_met", "no_data"),
+        # Postings tell from when to when they last: nothing is hidden.
+        ("F303", "postings backbone @K teacher=T1 valid_from=2025-09-01", "not_met", "not_met"),
+        # What a term asks is whole in any study.
+        ("D01", "events guidance", "not_met", "not_met"),
+    ],
+)
+def test_what_was_done_before_the_first_term_is_unknown_and_not_missed(standard, rows, whole, late):
+    body = "A" if standard in ("A01", "F1706", "D01") else "K"
+    district = District()
+    for of, verdict in ((study(), whole), (replace(study(), terms=LATE), late)):
+        chosen = replace(of, standards=replace(of.standards, also=(standard,)))
+        found = district.verdicts(chosen, "t1", rows)
+        assert found.loc[(standard, body), "verdict"] == verdict
+
+
+def test_a_study_that_begins_in_spring_does_not_know_the_years_autumn():
+    begun = replace(study(), terms=study().terms[2:])
+    chosen = replace(begun, standards=replace(begun.standards, also=("D02", "D03", "D11", "C09")))
+    rows = (
+        "logs term=t2; contacts student=a1,a2 mode=at_home teacher_role=class_teacher; records plan student=a2; "
+        "records fee_violation value=0; events year_summary class_id=A1,A2"
+    )
+    found = District().verdicts(chosen, "t2", rows)["verdict"]
+    assert found[("D02", "A")] == "no_data"
+    assert found[("C09", "A")] == "met"
+    assert found[("D03", "A")] == "not_met"  # plans are on file, and the file came

@@ -17,17 +17,19 @@ from pathlib import Path
 import psutil
 import pytest
 from servers import PASSWORD, mail_server, webhook
-from throwaway import notebook
+from throwaway import notebook, planned
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "ingest"))
 
 from district import KEY
 from small_study import JUNIOR, TERM, lay_out, raw, write_csv
 
-from cobench.errors import ParameterError, StudyFileError
+from cobench.errors import ParameterError, RunError, StudyFileError
 from cobench.lock import writing
+from cobench.run.execute import Outcome
 from cobench.run.schedule_options import Options
 from cobench.run.scheduled import Ending, due_term, run_scheduled
+from cobench.run.term_run import RunResult
 from cobench.run.waiting import Arrived, Lack
 from cobench.study import load_study
 
@@ -292,6 +294,53 @@ def test_a_dead_webhook_and_a_dead_mail_server_change_nothing_but_the_log(root):
     assert said.count("notice not sent (webhook): ConnectionRefusedError") == 3
     assert said.count("notice not sent (mail): ConnectionRefusedError") == 3
     assert PASSWORD not in shown + written(root) and "s3cret" not in written(root)
+
+
+@pytest.fixture
+def published(root, monkeypatch):
+    """Stands for the evaluation: publishes one page that is ok, and others of the states in the list; counts its calls."""
+    send_late(root)
+    states, calls = [], []
+
+    def evaluate(study, term_id, **choices):
+        calls.append(choices["redo"])
+        reports = study.root / "reports" / term_id
+        reports.mkdir(parents=True, exist_ok=True)
+        entries = [
+            {
+                "id": f"r{n}",
+                "language": "en",
+                "page": f"r{n}.html",
+                "state": state,
+                "reason": {"zh": "因", "en": "why"},
+            }
+            for n, state in enumerate(["ok", *states])
+        ]
+        (reports / "run.json").write_text(json.dumps({"schema": 1, "reports": entries}))
+        report = planned(study, languages=("en",))[0]
+        outcomes = tuple(Outcome(report, entry["state"], 1.0) for entry in entries)
+        return RunResult(outcomes, reports / "index.html", reports / "run.json", 1.0)
+
+    monkeypatch.setattr("cobench.run.scheduled.evaluate_term", evaluate)
+    return states, calls
+
+
+def test_what_was_withheld_is_not_tried_again_but_told(root, published):
+    states, calls = published
+    states.append("withheld")
+    code, shown = here(root)
+    assert (code, calls) == (1, ["changed"]) and "1 published, 0 failed, 1 withheld" in shown
+    assert "r1 (en): why" in logs(root)
+
+
+def test_a_pdf_that_cannot_be_made_is_told_beside_what_was_published(root, published, monkeypatch):
+    def no_browser(*_, **__):
+        raise RunError("no browser was found")
+
+    monkeypatch.setattr("cobench.run.annexes.add_annexes", no_browser)
+    code, shown = here(root, pdf=True)
+    assert code == 1 and "1 published, 0 failed" in shown and "no browser was found" in shown
+    assert here(root)[0] == 0, "nobody asked for one"
 
 
 def test_a_mail_tells_it_and_its_password_is_written_nowhere(root, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from cobench.monitor.communities import community_frames
 from cobench.monitor.satisfaction import BY_LECTURE, ESTIMATES
 from cobench.study import study_from
 from cobench.tables import TABLES, conform, empty
-from cobench.workbench import communities, satisfaction
+from cobench.workbench import communities, norms, satisfaction
 from cobench.workbench.desk import Desk
 
 STUDY = """
@@ -95,3 +96,41 @@ def test_a_share_is_printed_where_all_groups_are_large():
 def test_no_bound_gives_away_few_discontent_few_content_or_few_silent(asked, answered, share):
     found = satisfaction.shares_released(_satisfied(asked, answered, share)).frame
     assert np.isnan(found[list(satisfaction.SHARES)].to_numpy(dtype=float)).all()
+
+
+def _by_school(n_answered: int) -> Desk:
+    row = {
+        "item": "p23", "statistic": "mean", "n_asked": 200, "n_answered": n_answered, "school": "S01",
+        "response_rate": n_answered / 200, "raw": 4.0, "weighted": 4.1, "std_error": 0.1, "df": 9.0,
+        "conf_low": 3.9, "conf_high": 4.3, "bound_low": 3.25, "bound_high": 4.25,
+    }  # fmt: skip
+    desk = _desk({})
+    return Desk(desk.study, desk.term, "zh", {"satisfaction_by_school": pd.DataFrame([row])})
+
+
+def test_a_schools_mean_stands_between_what_the_silent_could_make_of_it():
+    row = satisfaction.by_school_released(_by_school(150)).frame.iloc[0]
+    assert (row["worst"], row["mean_weighted"], row["best"]) == (3.25, 4.1, 4.25)
+
+
+def test_a_mean_of_a_few_answers_is_hidden_however_many_were_asked():
+    row = satisfaction.by_school_released(_by_school(4)).frame.iloc[0]
+    assert row[["mean_weighted", "conf_low", "worst", "best"]].isna().all()
+
+
+def _knowing(n_met: float, n_units: float, n_asked: float) -> Desk:
+    study = _desk({}).study
+    study = replace(study, standards=replace(study.standards, also=("A06",)))
+    row = {"standard": "A06", "profile": "parent_school", "kind": "target", "body": "A", "school": "A", "community": None,
+           "n_met": n_met, "n_units": n_units, "n_asked": n_asked, "verdict": "not_met"}  # fmt: skip
+    return Desk(study, study.term(TERM), "en", {"standards": pd.DataFrame([row])})
+
+
+def test_a_knowledge_rate_has_its_bounds_under_nonresponse_beside_it():
+    # 60 of 150 who answered know; of 200 families, 60 to 110 would.
+    text = norms.under_nonresponse(_knowing(60, 150, 200)).text
+    assert "150 of 200" in text and "between 30.0% and 55.0%" in text
+
+
+def test_of_few_answers_no_bounds_are_printed():
+    assert norms.under_nonresponse(_knowing(3, 6, 200)).text == ""

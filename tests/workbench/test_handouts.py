@@ -21,6 +21,7 @@ from small_study import (
     lay_out,
     log_rows,
     raw,
+    write_csv,
     write_log,
     write_scores,
 )
@@ -78,6 +79,19 @@ def test_the_reminder_list_names_school_material_and_place(root):
         tuple(value or None for value in row) for row in rows
     ]
     assert not any(row[0] == "S01" for row in rows[1:])
+
+
+def test_a_school_that_never_sent_its_reading_check_ins_stands_on_the_reminder_list(root):
+    source = (
+        '\n[[sources]]\ntable = "checkins"\nfiles = "data/raw/{term}/亲子共读打卡*"\nexpected = "school"\n'
+        'columns = {school = ["学校"], student_name = ["姓名"], class = ["班级"], date = ["打卡日期"], minutes = ["分钟"]}\n'
+    )
+    (root / "study.toml").write_text(STUDY + source, encoding="utf-8")
+    heads = ["学校", "姓名", "班级", "打卡日期", "分钟"]
+    write_csv(raw(root, "亲子共读打卡.csv"), [heads, ["S01", "赵一", WHERE, "2025-09-20", "25"]])
+    study = load_study(root)
+    rows = [row for row in cells(write_reminders(study, receive(study, TERM), "zh")) if "亲子共读打卡" in row]
+    assert [(row[0], row[3], row[5]) for row in rows] == [("S02", "缺", "未收到")]
 
 
 def test_a_declared_day_stands_on_the_reminder_list(root):
@@ -251,3 +265,23 @@ def test_results_by_reason_stand_beside_their_sum(root):
     text = school_quality.missing(desk, "S01").text
     line = next(each for each in text.splitlines() if each.startswith("Chinese"))
     assert line.split(" | ")[1:5] == ["3", "1", "1", "1"]
+
+
+def test_of_many_kinds_the_list_on_screen_keeps_to_what_is_owed(root):
+    import io
+
+    from rich.console import Console
+
+    from cobench.run.listings import MANY_KINDS, print_received
+
+    source = '\n[[sources]]\ntable = "checkins"\nfiles = "data/raw/{term}/打卡甲*"\nexpected = "school"\ncolumns = '
+    source += '{school = ["学校"], student_name = ["姓名"], class = ["班级"], date = ["日期"], minutes = ["分钟"]}\n'
+    more = "".join(source.replace("甲", letter) for letter in "甲乙丙丁戊己庚辛"[:MANY_KINDS])
+    (root / "study.toml").write_text(STUDY + more, encoding="utf-8")
+    for minutes, letter in enumerate("乙丙丁戊己庚辛", start=20):
+        rows = [[school, "赵一", WHERE, "2025-09-20", str(minutes)] for school in ("S01", "S02")]
+        write_csv(raw(root, f"打卡{letter}.csv"), [["学校", "姓名", "班级", "日期", "分钟"], *rows])
+    shown = io.StringIO()
+    print_received(receive(load_study(root), TERM), Console(file=shown, width=100), "zh")
+    by_school = shown.getvalue().rsplit("各校材料", 1)[1]
+    assert "打卡甲" in by_school and "打卡乙" not in by_school
