@@ -4,6 +4,7 @@ import io
 import zipfile
 
 import numpy as np
+import pandas as pd
 import pytest
 from nbformat.v4 import new_markdown_cell, new_notebook
 from test_render import report
@@ -59,6 +60,14 @@ def _terms(**changes):
 def test_why_an_estimate_differs_between_terms(changes, revised, causes):
     rows = compare_terms(*_terms(**changes), revised=revised)
     assert rows.set_index("outcome")["cause"].to_dict() == causes
+
+
+def test_of_many_changes_one_at_two_errors_is_chance_and_one_at_five_is_not():
+    errors = [2.2, 5.0, *[0.1] * 18]
+    first = pd.concat([estimates().iloc[:1].assign(outcome=f"o{i:02}") for i in range(20)], ignore_index=True)
+    second = first.assign(estimate=first["estimate"] + np.array(errors) * np.hypot(0.05, 0.05))
+    causes = compare_terms(first, second, revised=False).set_index("outcome")["cause"]
+    assert causes["o01"] == "world" and set(causes.drop("o01")) == {"none"}
 
 
 def test_the_interval_of_a_change_adds_the_errors_of_both():
