@@ -234,24 +234,17 @@ def test_demo_files_are_refused_in_a_real_study(tmp_path):
 
 # ---- pages in a browser, and what the command line says of a published term -----------------------------
 
-LOOKED_AT = (
-    "index",
-    "00_summary",
-    "01_data_quality",
-    "02_implementation",
-    "04_effect-home_visit",
-    "05_school",
-)
-
 
 @pytest.fixture(scope="module")
 def looked_at(term):
-    """Kinds of pages in both languages; one school stands for all."""
-    found = [_reports(term) / "index.html"]
-    for name in LOOKED_AT[1:]:
-        for language in ("zh", "en"):
-            found.append(min(_reports(term).glob(f"{name}*.{language}.html")))
-    return found
+    """The index and every kind of page in both languages; one school stands for all."""
+    entries = json.loads((_reports(term) / "run.json").read_text(encoding="utf-8"))["reports"]
+    first: dict[tuple[str, str], str] = {}
+    for entry in sorted(entries, key=lambda each: each["page"]):
+        first.setdefault((entry["notebook"], entry["language"]), entry["page"])
+    pages = dict.fromkeys(["index.html", "00_summary.zh.html", *first.values()])
+    assert len(pages) == 1 + 2 * len({notebook for notebook, _ in first})
+    return [_reports(term) / page for page in pages]
 
 
 @pytest.fixture(scope="module")

@@ -176,6 +176,8 @@ def judge(connection: duckdb.DuckDBPyConnection, study: Study, term: Term) -> pd
         if standard.counts is None:
             continue
         span = span_of(standard, study, term, as_of)
+        if not span.terms:  # a campaign that began after the term
+            continue
         counted = _counted(connection, standard, span, term, as_of)
         sent = heard(heard_sql(standard, span, term, as_of))
         rows += [

@@ -69,7 +69,8 @@ def compare_terms(first: pd.DataFrame, second: pd.DataFrame, *, revised: bool) -
     """Rows of two terms that answer the same declared question, and why they differ.
 
     The change of two estimates has the error sqrt(SE1² + SE2²), which takes the terms for independent; where the same
-    children are in both it is too wide or too narrow by their correlation, so it is a guide and no test.
+    children are in both it is too wide or too narrow by their correlation, so it is a guide and no test. Among many
+    changes some pass for real by chance: a cause is named where Holm's correction over all of them leaves it.
     """
     kept = []
     for frame in (first, second):
@@ -83,8 +84,8 @@ def compare_terms(first: pd.DataFrame, second: pd.DataFrame, *, revised: bool) -
     change = both["estimate_2"] - both["estimate_1"]
     error = np.sqrt(both["std_error_1"] ** 2 + both["std_error_2"] ** 2)
     low, high = change - 1.96 * error, change + 1.96 * error
-    moved = (low > 0) | (high < 0)
     answered = change.notna()
+    moved = _told_from_chance(change / error)
     cause = np.select(
         [
             ~answered,
@@ -98,6 +99,16 @@ def compare_terms(first: pd.DataFrame, second: pd.DataFrame, *, revised: bool) -
     return both.assign(change=change, conf_low=low, conf_high=high, cause=cause).drop(columns="_merge")
 
 
+def _told_from_chance(ratio: pd.Series) -> pd.Series:
+    """Which changes, in errors, are not chance at 5 % over all of them (Holm)."""
+    from scipy import stats
+
+    p = pd.Series(2 * stats.norm.sf(ratio.abs()), index=ratio.index).dropna().sort_values()
+    levels = 0.05 / np.arange(len(p), 0, -1)
+    passed = (p.to_numpy() <= levels).cumprod().astype(bool)
+    return pd.Series(passed, index=p.index).reindex(ratio.index, fill_value=False)
+
+
 def told(difference: Difference, language: str) -> list[str]:
     """Lines for a terminal."""
     lines = [note[language] for note in difference.notes]
@@ -107,8 +118,10 @@ def told(difference: Difference, language: str) -> list[str]:
             continue
         lines.append(phrase(f"diff.{cause}", n=len(rows))[language])
         for row in rows.itertuples():
-            group = "" if row.subgroup in ("", "all", "None", "nan") else f" · {row.subgroup}"
-            name = f"{row.treatment} · {row.contrast} · {row.outcome}{group} · {row.method}"
+            whose = [
+                each for each in (row.subgroup, row.population) if each not in ("", "all", "None", "nan")
+            ]
+            name = " · ".join([row.treatment, row.contrast, row.outcome, *whose, row.method])
             lines.append(f"  {name}: {_shown(row.estimate_1)} → {_shown(row.estimate_2)}{_interval(row)}")
     return lines
 

@@ -31,10 +31,14 @@ MANY = 4
 
 @dataclass(frozen=True)
 class Part:
-    """One output of a page: its telling numbers (of a figure those of its table and description), and the image."""
+    """One output of a page: its telling numbers (of a figure those of its table and description), and the image.
+
+    An image is ``bare`` where no table stands behind it.
+    """
 
     numbers: Counter[str]
     image: str = ""
+    bare: bool = False
 
 
 def check_reports(
@@ -101,8 +105,8 @@ def _repeated(group: Sequence[Outcome], populations: Mapping[str, object]) -> di
     if _all_the_same(list(shown.values())) and not _same(populations, set(school.values())):
         return dict.fromkeys(shown, ("same_page", "every school's page shows the same"))
     wrong: dict[str, tuple[str, str]] = {}
-    for place, by_numbers in _by_place(shown, every).items():
-        for paths in by_numbers.values():
+    for place, alike in [*_by_place(shown, every), *_by_image(shown)]:
+        for paths in alike.values():
             others = {school[path] for path in paths}
             if len(others) > 1 and not _same(populations, others):
                 told = ("same_figures", f"output {place}: schools {', '.join(sorted(others))}")
@@ -112,7 +116,7 @@ def _repeated(group: Sequence[Outcome], populations: Mapping[str, object]) -> di
 
 def _by_place(
     shown: Mapping[str, Sequence[Part]], every: Counter[str]
-) -> dict[int, dict[tuple[str, ...], list[str]]]:
+) -> Iterable[tuple[int, dict[tuple[str, ...], list[str]]]]:
     """Pages by place of an output and its numbers, those on every page apart, where there are many of them."""
     found: dict[int, dict[tuple[str, ...], list[str]]] = {}
     for path, parts in shown.items():
@@ -120,7 +124,19 @@ def _by_place(
             own = part.numbers - every
             if len(own) >= MANY:
                 found.setdefault(place, {}).setdefault(tuple(sorted(own.elements())), []).append(path)
-    return found
+    return found.items()
+
+
+def _by_image(shown: Mapping[str, Sequence[Part]]) -> Iterable[tuple[int, dict[str, list[str]]]]:
+    """Pages by place of a bare image and the image, but for those that every page shows."""
+    found: dict[int, dict[str, list[str]]] = {}
+    for path, parts in shown.items():
+        for place, part in enumerate(parts, start=1):
+            if part.bare and not all(
+                any(part.image == each.image for each in page) for page in shown.values()
+            ):
+                found.setdefault(place, {}).setdefault(part.image, []).append(path)
+    return found.items()
 
 
 def _on_every_page(pages: Sequence[Sequence[Part]]) -> Counter[str]:
@@ -159,7 +175,7 @@ def _part(output: Mapping[str, Any]) -> Part:
     if not image and not any(texts[:3]):
         texts.append(data.get("text/plain", ""))
     plain = _DATE.sub(" ", _TAG.sub(" ", " ".join(map(_joined, texts))))
-    return Part(Counter(_TELLING.findall(plain)), _joined(image))
+    return Part(Counter(_TELLING.findall(plain)), _joined(image), bool(image) and TABLE_MIME not in data)
 
 
 def _joined(value: str | Sequence[str]) -> str:

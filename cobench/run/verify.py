@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +34,7 @@ FINE = ("same", "close")
 STATES = ("same", "close", "differs", "gone", "new")
 MARKS = {"same": "✓", "close": "✓", "differs": "✗", "gone": "✗", "new": "✗"}
 MADE_BY_RUNS = ("cells", "run", "failed", "verify", "corrections", ".staged", "cache")
-MOST, FEW = 20, 5
+MOST, FEW = 10, 5
 
 
 def verify_pages(paths: Sequence[Path], say: Say, language: str) -> bool:
@@ -69,9 +70,8 @@ def verify_term(study: Study, term_id: str, say: Say, language: str) -> bool:
     for state in STATES:
         if counts.get(state):
             say(f"  {MARKS[state]} {phrase(f'verify.{state}', n=int(counts[state]))[language]}")
-    for line in told[~told["state"].isin(FINE)].head(MOST).itertuples():
-        row = f"{line.treatment} · {line.contrast} · {line.outcome} · {line.method} · {line.number}"
-        say(f"    {row}: {line.published} → {line.recomputed}")
+    for line in differing(told, language):
+        say(f"    {line}")
     fine = bool(told["state"].isin(FINE).all()) and not altered
     for cause in causes:
         say(f"  – {cause[language]}")
@@ -81,6 +81,35 @@ def verify_term(study: Study, term_id: str, say: Say, language: str) -> bool:
     told.map(safe_cell).to_csv(path, index=False, encoding="utf-8-sig")
     say(phrase("verify.list", path=path.relative_to(study.root).as_posix())[language])
     return fine
+
+
+def differing(told: pd.DataFrame, language: str) -> list[str]:
+    """A line an estimate that wasn't reproduced, the greatest change in standard errors first."""
+    lines = []
+    for _, rows in told[~told["state"].isin(FINE)].groupby("estimate_id", sort=False):
+        whole = told[told["estimate_id"] == rows["estimate_id"].iloc[0]].set_index("number")
+        number = "estimate" if "estimate" in set(rows["number"]) else rows["number"].iloc[0]
+        then, now = (float(whole.at[number, side]) for side in ("published", "recomputed"))
+        error = float(whole["published"].get("std_error", math.nan))
+        moved = abs(now - then) / error if number == "estimate" and error > 0 else math.nan
+        first = rows.iloc[0]
+        names = [first["treatment"], first["contrast"], first["outcome"], first["subgroup"], first["method"]]
+        name = " · ".join(str(each) for each in names if each and not pd.isna(each) and each != "all")
+        size = "" if math.isnan(moved) else f" ({phrase('verify.moved', size=f'{moved:.2f}')[language]})"
+        label = "" if number == "estimate" else f" · {number}"
+        lines.append(
+            (
+                -math.inf if math.isnan(moved) else moved,
+                f"{name}{label}: {_short(then)} → {_short(now)}{size}",
+            )
+        )
+    lines.sort(key=lambda each: -each[0])
+    rest = [phrase("verify.more", n=len(lines) - MOST)[language]] if len(lines) > MOST else []
+    return [line for _, line in lines[:MOST]] + rest
+
+
+def _short(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.4g}"
 
 
 def published(folder: Path, term_id: str) -> dict[str, Any]:

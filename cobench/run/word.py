@@ -170,5 +170,5 @@ def _set_fonts(document, language: str) -> None:
 
 
 def _text(tag: Tag | None) -> str:
-    """Text in one line, without the texts that only a screen reader gets."""
-    return "" if tag is None else clean(" ".join(tag.get_text(" ", strip=True).split()))
+    """Text in one line; what is marked within a sentence brings no blanks of its own."""
+    return "" if tag is None else clean(" ".join(tag.get_text().split()))

@@ -98,6 +98,20 @@ class Labels:
         return " · ".join([*known, *left])
 
 
+def _items(study: Any) -> dict[str, dict[str, str]]:
+    """Items of registers by the word that schools write for them; in English by their id in words."""
+    written = {
+        str(code): word
+        for source in reversed(study.sources)
+        for word, code in source.levels.get("item", {}).items()
+    }
+    return {
+        code: {"zh": word, "en": code.replace("_", " ")}
+        for code, word in written.items()
+        if not has(f"item.{code}")
+    }
+
+
 def _left(part: str, language: str) -> str:
     """Who is left after trimming: ``on_support``, ``matched``, ``propensity in [0.1, 0.9]``."""
     trimmed = re.fullmatch(r"propensity in \[([\d.]+), ([\d.]+)\]", part)
@@ -130,6 +144,7 @@ def study_labels(study: Any, **more: Mapping[str, Mapping[str, str]]) -> Labels:
         "scale": {name: each.label for name, each in study.scales.items()},
         "category": {each.id: each.label for each in study.categories},
         "term": {each.id: each.label for each in study.terms},
+        "item": _items(study),
         "covariate": columns,
         **{name: column.values for name, column in study.columns.items() if column.values},
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
@@ -394,3 +395,15 @@ def test_the_shipped_standards_have_labels_in_both_languages_and_point_to_each_o
 
 def test_a_study_can_date_the_campaigns_that_standards_belong_to_and_no_others():
     assert {each.campaign for each in standards.bundled_standards()} - {""} == set(CAMPAIGNS)
+
+
+def test_a_campaign_that_begins_after_the_term_is_not_asked_about_in_it():
+    later = {
+        "visits": (date(2027, 3, 1), date(2027, 6, 30)),
+        "reading": (date(2027, 3, 1), date(2027, 6, 30)),
+    }
+    study = _study()
+    study = replace(study, standards=replace(study.standards, profiles=("county_campaign",), campaigns=later))
+    judged = _judge("autumn", study=study)
+    assert len(judged) and "E01" not in judged.index.get_level_values("standard")
+    assert standards.check_standards(study, study.term("autumn"))

@@ -117,3 +117,14 @@ def test_annexes_are_published_with_their_hashes(finished, tmp_path):
     assert made == ["00_good.zh.docx", "00_good.en.docx"]
     files = json.loads((folder / "run.json").read_text(encoding="utf-8"))["files"]
     assert all(files[name] == file_hash(folder / name) for name in made)
+
+
+def test_words_marked_within_a_sentence_bring_no_blanks_into_a_word_file():
+    from bs4 import BeautifulSoup
+
+    from cobench.run.word import _text
+
+    marked = BeautifulSoup(
+        '<p>低 <a class="cited">0.11 个标准差</a>（<a>95% 置信区间</a>）</p>', "html.parser"
+    )
+    assert _text(marked.p) == "低 0.11 个标准差（95% 置信区间）"

@@ -4,6 +4,7 @@ import io
 import zipfile
 
 import numpy as np
+import pandas as pd
 import pytest
 from nbformat.v4 import new_markdown_cell, new_notebook
 from test_render import report
@@ -14,7 +15,7 @@ from cobench.declared import Text
 from cobench.run.bundle import zipped
 from cobench.run.diff import Difference, compare_terms, revised_files, told
 from cobench.run.render import render_report
-from cobench.run.verify import compare, verify_pages
+from cobench.run.verify import compare, differing, verify_pages
 
 
 def test_the_same_numbers_are_reproduced_exactly():
@@ -59,6 +60,14 @@ def _terms(**changes):
 def test_why_an_estimate_differs_between_terms(changes, revised, causes):
     rows = compare_terms(*_terms(**changes), revised=revised)
     assert rows.set_index("outcome")["cause"].to_dict() == causes
+
+
+def test_of_many_changes_one_at_two_errors_is_chance_and_one_at_five_is_not():
+    errors = [2.2, 5.0, *[0.1] * 18]
+    first = pd.concat([estimates().iloc[:1].assign(outcome=f"o{i:02}") for i in range(20)], ignore_index=True)
+    second = first.assign(estimate=first["estimate"] + np.array(errors) * np.hypot(0.05, 0.05))
+    causes = compare_terms(first, second, revised=False).set_index("outcome")["cause"]
+    assert causes["o01"] == "world" and set(causes.drop("o01")) == {"none"}
 
 
 def test_the_interval_of_a_change_adds_the_errors_of_both():
@@ -112,3 +121,16 @@ def test_all_pages_of_a_folder_are_verified_and_a_bad_one_among_them_is_told(tmp
     assert any("Words 7" in line for line in said) and any(
         "held by seals only: 1 other" in line for line in said
     )
+
+
+def test_estimates_that_differ_are_told_once_each_the_greatest_change_first():
+    then = estimates()
+    now = then.copy()
+    now["estimate"] += [0.005, 0.045]  # a tenth and half a standard error
+    now.loc[0, "p_value"] = 0.5
+    lines = differing(compare(then, now), "en")
+    assert len(lines) == 2
+    assert lines[0].startswith("home_visit · any · days · regress: 0.0412 → 0.0862 (moved by 0.50")
+    assert "0.2134 → 0.2184 (moved by 0.10" in lines[1]
+    only = then.assign(n_obs=[399, 400])
+    assert differing(compare(then, only), "en") == ["home_visit · any · maths · regress · n_obs: 400 → 399"]

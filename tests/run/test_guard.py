@@ -190,3 +190,24 @@ def test_notebooks_that_read_or_show_the_wrong_school_fail_the_run_and_are_not_p
     assert everywhere in html.unescape(page) and "112.0" not in page
     notes = {path.name for path in (study.root / "private" / "cache" / TERM).iterdir() if path.is_dir()}
     assert notes == {f"10_right-{school}.en" for school in THREE} | {"20_reads-S01.en", "40_leftover-S01.en"}
+
+
+def bare(content: str) -> dict:
+    return {"image/png": content, "text/plain": "<Figure>"}
+
+
+def test_a_bare_image_that_two_of_three_schools_share_fails_both(tmp_path):
+    def page(school, image, start):
+        return outcome(tmp_path, school, table(*(start + step for step in (0, 11, 23, 34))), bare(image))
+
+    outcomes = [page("S01", "aaaa", 101), page("S02", "aaaa", 202), page("S03", "bbbb", 303)]
+    assert set(checked(outcomes)) == {"S01", "S02"}
+    assert checked(outcomes, populations=dict.fromkeys(("S01", "S02", "S03"), 7)) == {}
+
+
+def test_a_bare_image_of_the_district_on_every_page_passes(tmp_path):
+    outcomes = [
+        outcome(tmp_path, school, table(*(start + step for step in (0, 11, 23, 34))), bare("district"))
+        for school, start in (("S01", 101), ("S02", 202), ("S03", 303))
+    ]
+    assert checked(outcomes) == {}

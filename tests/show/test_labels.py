@@ -44,6 +44,12 @@ def test_the_demo_study_has_labels_for_what_it_declares(request):
     assert labels.text("school", "S01", "en") == "School 1"
 
 
+def test_an_item_of_a_register_is_called_what_schools_write(request):
+    labels = study_labels(load_study(request.config.rootpath))
+    assert labels.text("item", "entry_1", "zh") == "参评一"
+    assert labels.text("item", "entry_1", "en") == "entry 1"
+
+
 def test_short_labels_leave_out_brackets_in_both_languages():
     from cobench.declared import Text
 
