@@ -87,12 +87,12 @@ def run(
         scheduler=scheduler,
         redo="failed" if retry_failed else "all" if force else "changed",
     )
+    console.print(result.summary(speak), highlight=False, soft_wrap=True)
     if pdf or docx:
         from cobench.run.annexes import add_annexes
 
         with console.status("") as status:
             add_annexes(opened, term_id, pdf=pdf, word=docx, tell=lambda name: status.update(name))
-    console.print(result.summary(speak), highlight=False, soft_wrap=True)
     index = os.path.relpath(result.index)
     console.print(
         f"报告目录：{index}" if speak == "zh" else f"index: {index}", highlight=False, soft_wrap=True

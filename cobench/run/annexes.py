@@ -7,9 +7,8 @@ from pathlib import Path
 
 from cobench.release.escape import escape_html
 from cobench.run import page_data
-from cobench.run.manifest import file_hash, to_json, write_atomically
+from cobench.run.manifest import file_hash, read_manifest, to_json, write_atomically
 from cobench.run.pdf import find_chromium, print_page
-from cobench.run.verify import published
 from cobench.run.word import write_annex, write_word
 from cobench.run.words import phrase
 from cobench.study import Study
@@ -29,7 +28,7 @@ def add_annexes(
     """Make the versions asked for of all pages that came out; ``word`` of summary and school reports only.
 
     They are published like data files: their hashes are in ``run.json``, and the next run takes them away unless it
-    makes them anew.
+    makes them anew. A page may be published where the term's downloads were held back.
 
     Returns
     -------
@@ -37,7 +36,9 @@ def add_annexes(
         File names.
     """
     folder = study.root / "reports" / term_id
-    manifest = published(folder, term_id)
+    manifest = read_manifest(folder / "run.json")
+    if manifest is None:
+        return []
     browser = find_chromium() if pdf else ""
     made: list[str] = []
     for entry in manifest["reports"]:
