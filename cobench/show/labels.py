@@ -134,6 +134,7 @@ def study_labels(study: Any, **more: Mapping[str, Mapping[str, str]]) -> Labels:
         contrasts[f"{name}:{treatment.reference}"] = treatment.reference_label
         contrasts |= {f"{name}:{level.id}": level.label for level in treatment.levels}
     columns = {name: column.label for name, column in study.columns.items()}
+    items = _items(study)
     entries = {
         "treatment": {name: each.label for name, each in study.treatments.items()},
         "contrast": contrasts,
@@ -144,7 +145,8 @@ def study_labels(study: Any, **more: Mapping[str, Mapping[str, str]]) -> Labels:
         "scale": {name: each.label for name, each in study.scales.items()},
         "category": {each.id: each.label for each in study.categories},
         "term": {each.id: each.label for each in study.terms},
-        "item": _items(study),
+        "item": items,
+        "entry": items,  # an item that a jury judged
         "covariate": columns,
         **{name: column.values for name, column in study.columns.items() if column.values},
     }

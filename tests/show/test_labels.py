@@ -47,7 +47,13 @@ def test_the_demo_study_has_labels_for_what_it_declares(request):
 def test_an_item_of_a_register_is_called_what_schools_write(request):
     labels = study_labels(load_study(request.config.rootpath))
     assert labels.text("item", "entry_1", "zh") == "参评一"
-    assert labels.text("item", "entry_1", "en") == "entry 1"
+    assert labels.text("entry", "entry_1", "en") == "entry 1"
+
+
+def test_every_kind_of_file_has_a_name_in_both_languages():
+    for kind in ("students", "records", "checkins", "teaching", "communities", "postings", "tasks"):
+        names = [Labels().text("kind", kind, language) for language in ("zh", "en")]
+        assert not names[0].isascii() and names[0] != names[1]
 
 
 def test_short_labels_leave_out_brackets_in_both_languages():
