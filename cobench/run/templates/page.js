@@ -57,7 +57,9 @@
   box.addEventListener("click", function (event) {
     var what = event.target.getAttribute("data-take");
     if (!what) { return; }
-    read().then(function (data) { give(what, data); }, function () { window.alert(box.getAttribute("data-old")); });
+    read().then(function (data) { give(what, data); }, function () {
+      box.querySelector("[role=status]").textContent = box.getAttribute("data-old");
+    });
   });
   function read() {
     // A long block is compressed: "deflate:" and base64.
