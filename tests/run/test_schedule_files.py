@@ -253,7 +253,14 @@ def test_a_workflow_runs_on_a_machine_of_ones_own_and_may_do_nothing_else(study,
 def test_a_workflow_fits_the_schema_of_workflows(study, tmp_path):
     plan = plan_of(study, at=("06:00", "Mon 06:00"))
     path = tmp_path / "workflow.yml"
-    check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", str(path)]
+    check = [
+        sys.executable,
+        "-m",
+        "check_jsonschema",
+        "--builtin-schema",
+        "vendor.github-workflows",
+        str(path),
+    ]
     text = github(plan)[f"{plan.name}.yml"]
     for content, fine in ((text, True), (text.replace("runs-on", "runs-upon"), False)):
         path.write_text(content, encoding="utf-8")
