@@ -19,10 +19,10 @@ from pathlib import Path
 import duckdb
 
 from cobench import store
+from cobench.delivered import Delivery, Part
 from cobench.lock import writing
 from cobench.monitor.standards import judge
 from cobench.monitor.units import stored
-from cobench.store import Delivery, Part
 from cobench.study import load_study
 
 TERM = "2025-2026-1"

@@ -15,7 +15,6 @@ import os
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -26,63 +25,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cobench import reads, tables
+from cobench.delivered import Delivery, Part, processed_dir, read_deliveries, write_deliveries
 from cobench.errors import ConservationError, StageMissingError
-from cobench.files import file_hash, write_json, write_text
+from cobench.files import file_hash, write_json
 from cobench.lock import storing, writing
 from cobench.study import Study
 
 NO_TERM = "all"
-FORMAT, _STAGED = 2, ".staged"
-
-
-@dataclass(frozen=True)
-class Part:
-    """What one part of a delivery (the files of one table) has become.
-
-    Attributes
-    ----------
-    key : str
-        Hash of all that it was made from.
-    tables : dict
-        Table to term to ``{"file", "rows"}``.
-    cells : tuple of str
-        Cell files kept for it (:mod:`cobench.ingest.cells`).
-    asked : bool
-        Whether it looked at what earlier deliveries hold.
-    """
-
-    key: str
-    tables: dict[str, dict[str, dict]]
-    cells: tuple[str, ...] = ()
-    asked: bool = False
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """All of one delivery.
-
-    Attributes
-    ----------
-    key : str
-        Hash of all that it was made from, earlier deliveries apart.
-    parts : dict
-        By name.
-    private : dict
-        Staged names of its private files by their place below ``private/``.
-    earlier, key_id : str
-        Hash of what earlier deliveries held, where a part looked at it; the pseudonym key it was made with.
-    """
-
-    key: str = ""
-    parts: dict[str, Part] = field(default_factory=dict)
-    private: dict[str, str] = field(default_factory=dict)
-    earlier: str = ""
-    key_id: str = ""
-
-
-def processed_dir(study: Study) -> Path:
-    """``data/processed`` of the study."""
-    return study.root / "data" / "processed"
+_STAGED = ".staged"
 
 
 def private_dir(study: Study, *parts: str) -> Path:
@@ -132,50 +82,17 @@ def write_part(study: Study, frames: Mapping[str, pd.DataFrame]) -> dict[str, di
     return written
 
 
-def commit(study: Study, made: Mapping[str, Delivery]) -> None:
+def commit(study: Study, made: Mapping[str, Delivery], *, waiting: Collection[Delivery] = ()) -> None:
     """Make deliveries count, each in place of what it held before, and remove what no longer counts.
 
-    Call it inside :func:`cobench.lock.writing`.
+    What ``waiting`` deliveries hold stays to be taken over, though it doesn't count yet. Call it inside
+    :func:`cobench.lock.writing`.
     """
     held = {**read_deliveries(study), **made}
     held = {name: each for name, each in held.items() if each.parts}
-    content = {
-        "format": FORMAT,
-        "deliveries": {
-            name: {
-                "key": each.key,
-                "private": each.private,
-                "earlier": each.earlier,
-                "key_id": each.key_id,
-                "parts": {part: vars(of) | {"cells": list(of.cells)} for part, of in each.parts.items()},
-            }
-            for name, each in held.items()
-        },
-    }
-    path = _manifest_path(study)
-    text = json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True)
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        write_text(path, text)
+    write_deliveries(study, held)
     finish_private(study)
-    _collect(study, held)
-
-
-def read_deliveries(study: Study) -> dict[str, Delivery]:
-    """What has been committed, by delivery."""
-    path = _manifest_path(study)
-    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    if content.get("format") != FORMAT:
-        return {}
-    return {
-        name: Delivery(
-            each["key"],
-            {part: Part(**(of | {"cells": tuple(of["cells"])})) for part, of in each["parts"].items()},
-            each["private"],
-            each["earlier"],
-            each.get("key_id", ""),
-        )
-        for name, each in content["deliveries"].items()
-    }
+    _collect(study, [*held.values(), *waiting])
 
 
 def stage_private(study: Study, place: str, table: pa.Table) -> str:
@@ -193,6 +110,12 @@ def stage_private(study: Study, place: str, table: pa.Table) -> str:
             Path(temporary).unlink(missing_ok=True)
             raise
     return name
+
+
+def private_path(study: Study, place: str, staged: str) -> Path:
+    """Where a private file lies: in its place once it counts, among the staged ones before."""
+    path = study.root / "private" / _STAGED / staged
+    return path if path.exists() else study.root / "private" / place
 
 
 def finish_private(study: Study) -> None:
@@ -234,7 +157,16 @@ def read_table(
 
     ``deliveries``, ``parts`` and ``columns`` narrow it further.
     """
-    rows = relation(study, name, terms, deliveries, parts)
+    return _read(study, name, relation(study, name, terms, deliveries, parts), columns)
+
+
+def read_part(study: Study, part: Part, name: str) -> pd.DataFrame:
+    """Rows of table ``name`` that one part holds, committed or not."""
+    files = [str(processed_dir(study) / each["file"]) for each in part.tables.get(name, {}).values()]
+    return _read(study, name, _relation(sorted(files)), None)
+
+
+def _read(study: Study, name: str, rows: str | None, columns: Collection[str] | None) -> pd.DataFrame:
     if rows is None:
         frame = tables.empty(name) if name in tables.TABLES else pd.DataFrame()
         return frame if columns is None or frame.empty and not len(frame.columns) else frame[list(columns)]
@@ -274,7 +206,10 @@ def connect(study: Study, *, views: bool = True) -> Iterator[duckdb.DuckDBPyConn
 
 def relation(study: Study, name: str, *of: Collection[str] | None) -> str | None:
     """Stored rows of a table (of some terms, deliveries, parts) as DuckDB names them; None without any."""
-    files = _files(study, name, *(of or [None]))
+    return _relation(_files(study, name, *(of or [None])))
+
+
+def _relation(files: list[str]) -> str | None:
     listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
     return f"read_parquet([{listed}], union_by_name=true, hive_partitioning=false)" if files else None
 
@@ -359,10 +294,6 @@ def stage_frame(study: Study, term: str, name: str, columns: list[str] | None = 
     )
 
 
-def _manifest_path(study: Study) -> Path:
-    return processed_dir(study) / "manifest.json"
-
-
 def _by_term(name: str, table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
     if "term" not in table.column_names:
         yield NO_TERM, table
@@ -423,15 +354,15 @@ def table_files(
     return [str(processed_dir(study) / file) for *_, file in sorted(found)]
 
 
-def _collect(study: Study, held: Mapping[str, Delivery]) -> None:
-    """Remove files that no manifest names, and what killed writers left behind."""
-    parts = [part for each in held.values() for part in each.parts.values()]
+def _collect(study: Study, held: Collection[Delivery]) -> None:
+    """Remove files that none of ``held`` names, and what killed writers left behind."""
+    parts = [part for each in held for part in each.parts.values()]
     named = {
         entry["file"] for part in parts for by_term in part.tables.values() for entry in by_term.values()
     }
     root, private = processed_dir(study), study.root / "private"
     cells = {name for part in parts for name in part.cells}
-    staged = {name for each in held.values() for name in each.private.values()}
+    staged = {name for each in held for name in each.private.values()}
     loose = [
         *(path for path in root.glob("*/term=*/*.parquet") if path.relative_to(root).as_posix() not in named),
         *root.glob("*/term=*/.part-*"),

@@ -30,6 +30,7 @@ RANKS = {
     "study": 1,
     "study_rules": 1,
     "lock": 1,
+    "delivered": 2,
     "files": 1,
     "store": 2,
     "own_rows": 3,

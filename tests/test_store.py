@@ -13,6 +13,7 @@ import pytest
 
 from cobench import store
 from cobench.errors import ConservationError, StageMissingError
+from cobench.files import file_hash, write_text
 from cobench.study import Study, study_from
 from cobench.tables import TABLES, conform
 
@@ -135,7 +136,7 @@ def test_tables_are_split_by_term_and_named_by_their_content(study):
     }
     root = store.processed_dir(study)
     for file in _parquet_files(study):
-        assert Path(file).stem == store.file_hash(root / file)[:16]
+        assert Path(file).stem == file_hash(root / file)[:16]
     manifest = json.loads((root / "manifest.json").read_text(encoding="utf-8"))
     parts = manifest["deliveries"]["one"]["parts"]
     assert parts["all"]["tables"]["contacts"]["t1"]["rows"] == 1
@@ -282,13 +283,13 @@ def test_a_first_write_that_breaks_leaves_nothing_to_read(study, monkeypatch, k)
 
 def test_a_text_file_is_replaced_whole_or_not_at_all(study, monkeypatch):
     path = study.root / "note.txt"
-    store.write_text(path, "旧\n")
+    write_text(path, "旧\n")
     with monkeypatch.context() as patch:
         _break_at(patch, os, "replace", 0)
         with pytest.raises(Interrupted):
-            store.write_text(path, "新\n")
+            write_text(path, "新\n")
     assert path.read_bytes() == "旧\n".encode()
-    store.write_text(path, "新\n")
+    write_text(path, "新\n")
     assert path.read_bytes() == "新\n".encode()
     assert [each.name for each in study.root.iterdir()] == ["note.txt"]
 

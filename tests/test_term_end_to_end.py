@@ -14,6 +14,7 @@ from browser import chromium, needs_browser, sideways, violations
 from district import TERM, cobench, lay_out_small_district
 
 from cobench import store
+from cobench.files import file_hash
 from cobench.run.page_data import unpacked
 from cobench.study import load_study
 
@@ -28,9 +29,7 @@ def term(tmp_path_factory):
 
 
 def _raw_hashes(folder: Path) -> dict[str, str]:
-    return {
-        path.name: store.file_hash(path) for path in (folder / "data" / "raw").rglob("*.*") if path.is_file()
-    }
+    return {path.name: file_hash(path) for path in (folder / "data" / "raw").rglob("*.*") if path.is_file()}
 
 
 def _reports(term) -> Path:

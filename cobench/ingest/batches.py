@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 
 from cobench.errors import CobenchError, IngestError, StudyFileError, UnknownLevelError
+from cobench.files import file_hash
 from cobench.ingest import columns, fast_csv, headers, questionnaires, resent
 from cobench.ingest.codebook import Codebook
 from cobench.ingest.free_text import masked_labels
 from cobench.ingest.headers import Located, Wanted
 from cobench.ingest.readers import read_bytes, read_cells
 from cobench.ingest.text import clean_text
-from cobench.store import file_hash
 from cobench.study import Source, Study, Term
 
 ROW = ["file", "sheet", "row", "school_of_file"]

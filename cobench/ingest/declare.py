@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from cobench import store
 from cobench.declared import Text
+from cobench.delivered import read_deliveries
 from cobench.ingest import aliases
 from cobench.ingest.identities import pseudonym, read_identities
 from cobench.ingest.keys import study_key
@@ -63,7 +64,7 @@ def declare_aliases(study: Study, path: Path, today: date) -> Text:
 
         aliases.write_aliases(study, joined)
         if known:
-            deliveries = store.read_deliveries(study)
+            deliveries = read_deliveries(study)
             store.commit(
                 study,
                 {name: rewritten(study, each, change, change_private) for name, each in deliveries.items()},

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 import pandas as pd
 
 from cobench import store
+from cobench.delivered import Delivery, Part, read_deliveries
 from cobench.errors import CobenchError
+from cobench.files import file_hash
 from cobench.ingest import batches, cells, problems, questionnaires, report, resent
 from cobench.ingest.batches import Batch, FileCells, RawFile
 from cobench.ingest.codebook import Codebook
@@ -40,9 +42,17 @@ _NOTHING = pd.DataFrame({"sheet": [], "row": [], "rule": []})
 
 
 def make(
-    study: Study, term: Term, key: bytes, hashes: FileHashes, on_progress: Progress
-) -> tuple[store.Delivery, Making]:
+    study: Study,
+    term: Term,
+    key: bytes,
+    hashes: FileHashes,
+    on_progress: Progress,
+    *,
+    made: Delivery | None = None,
+) -> tuple[Delivery, Making]:
     """Bring the parts of one delivery up to date; files are written, nothing counts until it is committed.
+
+    Parts are taken from ``made``, which waits to be committed, or else from what is stored.
 
     Raises
     ------
@@ -50,7 +60,7 @@ def make(
         What is wrong with the files, all problems together.
     """
     with collector_paused():
-        return _make(study, term, key, hashes, on_progress)
+        return _make(study, term, key, hashes, on_progress, made)
 
 
 @contextmanager
@@ -66,12 +76,17 @@ def collector_paused() -> Iterator[None]:
 
 
 def _make(
-    study: Study, term: Term, key: bytes, hashes: FileHashes, on_progress: Progress
-) -> tuple[store.Delivery, Making]:
+    study: Study,
+    term: Term,
+    key: bytes,
+    hashes: FileHashes,
+    on_progress: Progress,
+    made: Delivery | None,
+) -> tuple[Delivery, Making]:
     batches.check_sources(study)
     raws = batches.find_files(study, term, hashes.of)
     before = [FileHashes.signs(raw.path) for raw in raws]
-    held = store.read_deliveries(study).get(term.id, store.Delivery())
+    held = made or read_deliveries(study).get(term.id, Delivery())
     making = Making(study, term, key, raws, held, on_progress)
     panels = [source for source in study.sources if source.table == "panel"]
     if panels:
@@ -83,12 +98,12 @@ def _make(
     asked = any(part.asked for part in making.parts.values())
     earlier = making.earlier.fingerprint() if asked else ""
     whole = delivery_key(study, term, key, raws)
-    return store.Delivery(whole, making.parts, making.private, earlier, key_id(key)), making
+    return Delivery(whole, making.parts, making.private, earlier, key_id(key)), making
 
 
 def is_current(study: Study, term: Term, key: bytes, hashes: FileHashes) -> bool:
     """Whether what is stored of a delivery was made from what lies there now."""
-    held = store.read_deliveries(study).get(term.id)
+    held = read_deliveries(study).get(term.id)
     if held is None:
         return False
     raws = batches.find_files(study, term, hashes.of)
@@ -111,7 +126,7 @@ def _base(study: Study, key: bytes, table: str, told: list) -> str:
     books = [
         (
             study.instruments[source.instrument],
-            [store.file_hash(study.root / name) for name in study.instruments[source.instrument].codebooks],
+            [file_hash(study.root / name) for name in study.instruments[source.instrument].codebooks],
         )
         for source in sources
         if source.instrument
@@ -173,7 +188,7 @@ def _finish(making: Making, part: str, key: str, outcome: Outcome, kept: tuple[s
     asked = making.earlier.asked
     if asked:
         key = digest(key, making.earlier.fingerprint())
-    making.parts[part] = store.Part(key, store.write_part(making.study, frames), kept, asked)
+    making.parts[part] = Part(key, store.write_part(making.study, frames), kept, asked)
     making.new[part] = Outcome(
         {
             **{name: frames[name] for name in ("ingest_files", "ingest_rules", "ingest_links")},
@@ -367,7 +382,9 @@ def _quarantine(making: Making) -> str:
         return making.held.private[place]
     frames = [outcome.quarantine for outcome in making.new.values()]
     if held:
-        kept = store.read_table(making.study, "ingest_files", deliveries=[making.term.id], parts=held)
-        before = report.read_quarantine(making.study, making.term.id)
+        kept = pd.concat(store.read_part(making.study, making.parts[each], "ingest_files") for each in held)
+        before = report.quarantine_rows(
+            store.private_path(making.study, place, making.held.private.get(place, ""))
+        )
         frames.append(before[report.without_names(before, making.names())["file"].isin(set(kept["file"]))])
     return report.stage_quarantine(making.study, place, frames)

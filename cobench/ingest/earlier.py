@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 
 from cobench import store
+from cobench.delivered import read_deliveries
 from cobench.ingest.hashes import digest
 from cobench.ingest.identities import read_roster
 from cobench.study import Study, Term
@@ -38,6 +39,6 @@ class Earlier(Mapping):
 
     def fingerprint(self) -> str:
         """Changes with whatever earlier deliveries hold."""
-        held = store.read_deliveries(self._study)
+        held = read_deliveries(self._study)
         private = [held[each].private for each in self._terms if each in held]
         return digest(store.contents(self._study, self._terms), private)

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from cobench import store
 from cobench.declared import Text
+from cobench.delivered import read_deliveries
 from cobench.errors import CobenchError, ForgetError
 from cobench.ingest import aliases
 from cobench.ingest.identities import pseudonym, read_identities
@@ -136,7 +137,7 @@ def forget_student(study: Study, typed: str, today: date, *, keep_out: bool = Fa
         terms: set[str] = set()
         made = {
             name: rewritten(study, each, _Without(child, rows, terms), _private_without(child))
-            for name, each in store.read_deliveries(study).items()
+            for name, each in read_deliveries(study).items()
         }
         store.commit(study, made)
     published = tuple(each for each in sorted(terms) if (study.root / "reports" / each / "run.json").exists())

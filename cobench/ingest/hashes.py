@@ -9,7 +9,8 @@ from functools import cache
 from pathlib import Path
 
 import cobench
-from cobench.store import file_hash, private_dir, write_text
+from cobench.files import file_hash, write_text
+from cobench.store import private_dir
 from cobench.study import Study
 
 _SETTLED_NS = 2_000_000_000
@@ -70,6 +71,7 @@ def ingest_code() -> str:
     paths = [
         *sorted((root / "ingest").rglob("*.py")),
         root / "tables.py",
+        root / "delivered.py",
         root / "store.py",
         root / "study.py",
         root / "sources.py",

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cobench import store
 from cobench.declared import Text
+from cobench.delivered import read_deliveries
 from cobench.errors import KeyMismatchError, KeyMissingError
 from cobench.ingest.columns import coded, column, factor, stack_frames
 from cobench.store import finish_private, stage_private
@@ -181,7 +181,7 @@ def load_key(study_id: str, root: Path | None = None, env: Mapping[str, str] | N
 
 def stored_key_ids(study: Study) -> set[str]:
     """Ids of the keys with which the stored tables were made: one, or none where nothing is stored."""
-    return {each.key_id for each in store.read_deliveries(study).values() if each.key_id}
+    return {each.key_id for each in read_deliveries(study).values() if each.key_id}
 
 
 def check_key(study: Study, key: bytes) -> None:
@@ -265,8 +265,12 @@ def read_identities(
 def read_roster(study: Study, terms: Iterable[str], key: bytes) -> pd.DataFrame:
     """The roster of the given terms as far as it was made with ``key``: columns of codes."""
     finish_private(study)
+    return identities_at([study.root / "private" / identities_place(term) for term in terms], key)
+
+
+def identities_at(paths: Iterable[Path], key: bytes) -> pd.DataFrame:
+    """:func:`read_roster` of identity maps wherever they lie."""
     names = [name for name in IDENTITIES if name != "key_id"]
-    paths = [study.root / "private" / "identities" / f"{term}.parquet" for term in terms]
     held = []
     for path in paths:
         if path.exists() and _made_with(path, key):

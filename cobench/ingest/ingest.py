@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from cobench import store
+from cobench.delivered import Delivery
 from cobench.ingest import delivery, sources_sql
 from cobench.ingest.delivery import Progress
 from cobench.ingest.hashes import FileHashes
@@ -72,18 +73,26 @@ def ingest_term(study: Study, term_id: str, *, key: bytes, on_progress: Progress
         What is wrong with the files: one problem as its own error, several as one :class:`IngestError`.
         Nothing is written then.
     """
+    return _result(study, term_id, _ingest_term(study, term_id, key, on_progress, {}))
+
+
+def _ingest_term(
+    study: Study, term_id: str, key: bytes, on_progress: Progress, waiting: dict[str, Delivery]
+) -> bool:
+    """Make and commit one delivery, from what ``waiting`` holds of it; whether it changed."""
     term = study.term(term_id)
     with writing(study.root):
         store.finish_private(study)
         check_key(study, key)
         sources_sql.refresh(study, term)
         hashes = FileHashes(study)
-        made, making = delivery.make(study, term, key, hashes, on_progress)
-        changed = made != making.held
+        begun = waiting.pop(term_id, None)
+        made, making = delivery.make(study, term, key, hashes, on_progress, made=begun)
+        changed = begun is not None or made != making.held
         if changed:
-            store.commit(study, {term_id: made})
+            store.commit(study, {term_id: made}, waiting=waiting.values())
         hashes.save()
-    return _result(study, term_id, changed)
+    return changed
 
 
 def ingest_terms(
@@ -102,11 +111,12 @@ def ingest_terms(
     with writing(study.root):
         store.finish_private(study)
         progress = _Overall(study, stale, on_progress)
+        waiting: dict[str, Delivery] = {}
         if jobs > 1 and len(stale) > 1 and _weight(study, stale) > _WORTH_PROCESSES:
-            _in_processes(study, stale, key, jobs, progress)
+            waiting = _in_processes(study, stale, key, jobs, progress)
         for each in terms:
             if not delivery.is_current(study, each, key, hashes):
-                ingest_term(study, each.id, key=key, on_progress=progress)
+                _ingest_term(study, each.id, key, progress, waiting)
                 progress.finish(each.id)
                 stale.append(each.id)
         hashes.save()
@@ -138,11 +148,16 @@ def _weight(study: Study, terms: list[str]) -> float:
     return sum(path.stat().st_size * (10 if path.suffix.lower() == ".xlsx" else 1) for path in paths)
 
 
-def _in_processes(study: Study, terms: list[str], key: bytes, jobs: int, progress: _Overall) -> None:
-    """Make deliveries side by side, one of them in this process, and commit those that looked at no earlier one."""
+def _in_processes(
+    study: Study, terms: list[str], key: bytes, jobs: int, progress: _Overall
+) -> dict[str, Delivery]:
+    """Make deliveries side by side, one of them in this process, and commit those that looked at no earlier one.
+
+    Gives the others: the parts of theirs that did look are to be made again.
+    """
     waiting, made = deque(terms), {}
 
-    def work(make: Callable[..., store.Delivery]) -> None:
+    def work(make: Callable[..., Delivery]) -> None:
         while True:
             try:
                 term_id = waiting.popleft()
@@ -164,11 +179,12 @@ def _in_processes(study: Study, terms: list[str], key: bytes, jobs: int, progres
             raise
         for each in beside:
             each.result()
-    alone = [each for each in terms if not any(part.asked for part in made[each].parts.values())]
-    store.commit(study, {each: made[each] for each in alone})
+    asked = {name: each for name, each in made.items() if any(part.asked for part in each.parts.values())}
+    store.commit(study, {name: made[name] for name in terms if name not in asked}, waiting=asked.values())
+    return asked
 
 
-def _make_apart(root: Path, term_id: str, key: bytes) -> store.Delivery:
+def _make_apart(root: Path, term_id: str, key: bytes) -> Delivery:
     """Runs in a process of its own, while the caller holds the lock."""
     study = load_study(root)
     made, _ = delivery.make(study, study.term(term_id), key, FileHashes(study), silent)

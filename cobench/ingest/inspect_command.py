@@ -7,12 +7,12 @@ from typing import get_args
 
 from cobench.declared import Text, not_allowed
 from cobench.errors import StudyFileError
+from cobench.files import write_text
 from cobench.ingest.codebook_draft import draft_codebook
 from cobench.ingest.draft_study import draft_source
 from cobench.ingest.inspect_report import describe
 from cobench.ingest.inspection import inspect_file
 from cobench.sources import Encoding, Platform
-from cobench.store import write_text
 
 _ALLOWED = {"platform": get_args(Platform), "mode": ("text", "number"), "encoding": get_args(Encoding)}
 

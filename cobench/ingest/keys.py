@@ -19,6 +19,7 @@ from pathlib import Path
 from cobench import store
 from cobench.declared import Text
 from cobench.errors import KeyMismatchError, KeyMissingError
+from cobench.files import write_json
 from cobench.ingest.identities import (
     KEY_FILE_VARIABLE,
     KEY_VARIABLE,
@@ -256,7 +257,7 @@ def recorded(study: Study) -> list[dict]:
 def _note(study: Study, entry: dict) -> None:
     """Keep ``entry`` on record, in place of one that never came to its end."""
     done = [each for each in recorded(study) if each["done"]]
-    store.write_json(store.private_dir(study) / _RECORD, [*done, entry])
+    write_json(store.private_dir(study) / _RECORD, [*done, entry])
 
 
 def _write_new(path: Path, text: str) -> None:

@@ -10,6 +10,7 @@ from functools import cached_property
 import pandas as pd
 
 from cobench import store
+from cobench.delivered import Delivery, Part
 from cobench.errors import CobenchError
 from cobench.ingest import resent
 from cobench.ingest.batches import RawFile
@@ -18,7 +19,7 @@ from cobench.ingest.columns import factor
 from cobench.ingest.context import Context, school_codes
 from cobench.ingest.earlier import Earlier
 from cobench.ingest.free_text import Names
-from cobench.ingest.identities import read_roster
+from cobench.ingest.identities import identities_at, identities_place
 from cobench.ingest.persons import Persons, load_persons
 from cobench.ingest.report import Outcome
 from cobench.study import Study, Term
@@ -34,7 +35,7 @@ class Making:
     Attributes
     ----------
     held : Delivery
-        What is stored of it.
+        What is stored of it, or was made of it and isn't committed yet.
     parts, frames : dict
         Parts made or taken over, and what the new ones hold.
     """
@@ -43,9 +44,9 @@ class Making:
     term: Term
     key: bytes
     raws: list[RawFile]
-    held: store.Delivery
+    held: Delivery
     on_progress: Progress
-    parts: dict[str, store.Part] = field(default_factory=dict)
+    parts: dict[str, Part] = field(default_factory=dict)
     new: dict[str, Outcome] = field(default_factory=dict)
     problems: list[CobenchError] = field(default_factory=list)
     private: dict[str, str] = field(default_factory=dict)
@@ -102,7 +103,9 @@ class Making:
     def roster(self) -> pd.DataFrame:
         if "students" in self.new:
             return self.new["students"].roster
-        return read_roster(self.study, [self.term.id], self.key)
+        place = identities_place(self.term.id)
+        staged = self.private.get(place) or self.held.private.get(place, "")
+        return identities_at([store.private_path(self.study, place, staged)], self.key)
 
     @cached_property
     def context(self) -> Context:
@@ -126,4 +129,4 @@ class Making:
         """A table of one part, new or stored."""
         if part in self.new:
             return self.new[part].tables.get(name, empty(name))
-        return store.read_table(self.study, name, deliveries=[self.term.id], parts=[part])
+        return store.read_part(self.study, self.parts[part], name) if part in self.parts else empty(name)

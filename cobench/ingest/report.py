@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -245,6 +246,11 @@ def read_quarantine(study: Study, term_id: str) -> pd.DataFrame:
             en=f"term {term_id} has not been ingested; run `cobench ingest {term_id}`",
             zh=f"学期 {term_id} 尚未读入；请运行 `cobench ingest {term_id}`",
         )
+    return quarantine_rows(path)
+
+
+def quarantine_rows(path: Path) -> pd.DataFrame:
+    """:func:`read_quarantine` of a file wherever it lies."""
     return pd.read_parquet(path).reindex(columns=QUARANTINE)
 
 

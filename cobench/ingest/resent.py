@@ -25,9 +25,9 @@ import pandas as pd
 
 from cobench.declared import build
 from cobench.errors import ResentFileError, StudyFileError
+from cobench.files import write_text
 from cobench.ingest.columns import factor
 from cobench.ingest.text import clean_text
-from cobench.store import write_text
 from cobench.study import Study, Term
 
 if TYPE_CHECKING:

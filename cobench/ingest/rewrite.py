@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cobench import store
+from cobench.delivered import Delivery, read_deliveries
 from cobench.errors import KeyMismatchError
 from cobench.ingest import delivery
 from cobench.ingest.aliases import alias_numbers
@@ -22,8 +23,8 @@ Change = Callable[[str, pa.Table], pa.Table]
 
 
 def rewritten(
-    study: Study, held: store.Delivery, change: Change, change_private: Callable[[str, pa.Table], pa.Table]
-) -> store.Delivery:
+    study: Study, held: Delivery, change: Change, change_private: Callable[[str, pa.Table], pa.Table]
+) -> Delivery:
     """A delivery whose tables and private files are what ``change`` makes of them; written, to count once committed.
 
     Its keys are cleared, so that the next ingest makes it again from raw files where these are still there.
@@ -64,7 +65,7 @@ def _changed(study: Study, name: str, term: str, entry: dict, change: Change) ->
 # ---- another key --------------------------------------------------------------------------------------
 
 
-def rekeyed(study: Study, old: bytes, new: bytes) -> tuple[dict[str, store.Delivery], int]:
+def rekeyed(study: Study, old: bytes, new: bytes) -> tuple[dict[str, Delivery], int]:
     """All deliveries with the pseudonyms of another key, written but not committed, and how many children they hold.
 
     A child's number stands in the identity map; a study that is one table has none and is read again.
@@ -90,7 +91,7 @@ def rekeyed(study: Study, old: bytes, new: bytes) -> tuple[dict[str, store.Deliv
         return changed.set_column(at, "key_id", pa.array([key_id(new)] * len(changed), pa.string()))
 
     made = {}
-    for name, held in store.read_deliveries(study).items():
+    for name, held in read_deliveries(study).items():
         if "panel" in held.parts:
             made[name], _ = delivery.make(study, study.term(name), new, FileHashes(study), lambda *_: None)
         else:

@@ -19,10 +19,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cobench.errors import IngestError, StudyFileError
+from cobench.files import file_hash
 from cobench.ingest.packages import MAX_CELLS, refused, too_large
 from cobench.ingest.readers import EMPTY, TEXT, Sheet, number_text
 from cobench.sources import Source, Sql
-from cobench.store import file_hash
 from cobench.study import Study, Term
 
 _MARK = b"cobench_query"

@@ -18,11 +18,12 @@ import numpy as np
 import pandas as pd
 
 from cobench.errors import KeyMismatchError
+from cobench.files import write_json
 from cobench.ingest.columns import column, factor, joint
 from cobench.ingest.identities import key_id
 from cobench.ingest.quarantine import CONSENT_WITHDRAWN
 from cobench.ingest.text import clean_text, name_key, split_at_blanks, split_children
-from cobench.store import private_dir, write_json
+from cobench.store import private_dir
 from cobench.study import Study
 
 _FILE = "withdrawn.json"

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from cobench import store
 from cobench.errors import RunError
+from cobench.files import write_text
 from cobench.run.evaluate import notebooks_dir
 from cobench.run.manifest import read_manifest
 from cobench.run.plan import declarations
@@ -74,7 +75,7 @@ def write_start(study: Study, language: str) -> Path:
     """Write the start page into ``private/`` (it is nobody's report) and return its path."""
     path = study.root / "private" / START
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    store.write_text(path, start_page(study, language))
+    write_text(path, start_page(study, language))
     return path
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 import cobench
 from cobench.declared import Text
 from cobench.errors import ParameterError
+from cobench.files import write_text
 from cobench.ingest.identities import load_names
 from cobench.ingest.quarantine import listed
 from cobench.ingest.report import read_quarantine
@@ -20,7 +21,6 @@ from cobench.run.evaluate import study_phrases
 from cobench.run.listings import print_quarantine, print_values
 from cobench.run.render import PageContext, compose
 from cobench.show import phrases
-from cobench.store import write_text
 from cobench.study import Study
 from cobench.workbench import handouts, school_quality
 from cobench.workbench.desk import Desk

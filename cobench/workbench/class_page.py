@@ -11,6 +11,7 @@ import pandas as pd
 from cobench import store
 from cobench.declared import Text
 from cobench.errors import ReleaseError
+from cobench.files import write_text
 from cobench.ingest.identities import read_identities
 from cobench.monitor.next_families import next_families
 from cobench.release import escape_html
@@ -66,7 +67,7 @@ def write_class_pages(
     for each in wanted:
         path = folder / f"{each}.html"
         text = class_html(named[named["class_id"] == each], study, term, each, language, as_of or term.end)
-        store.write_text(path, text)
+        write_text(path, text)
         path.chmod(0o600)
         paths.append(path)
     return paths

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cobench
 from cobench import reads, store
+from cobench.files import write_json, write_text
 from cobench.release import ledger
 from cobench.release.structure import Key, Registered
 from cobench.study import Study
@@ -33,7 +34,7 @@ def decide(study: Study, term_id: str, tables: Sequence[Registered]) -> None:
     """
     found = ledger.decide(tables, study.release.min_cell, published(study, term_id))
     stored = {"key": _key(study, term_id), "hidden": ledger.plan_list(found.hide)}
-    store.write_json(_plan(study, term_id), stored)
+    write_json(_plan(study, term_id), stored)
 
 
 def published(study: Study, term_id: str) -> dict[Key, tuple[int, ...]]:
@@ -50,9 +51,9 @@ def add_edition(study: Study, term_id: str, tables: Iterable[Registered]) -> Non
     decided = is_decided(study, term_id)
     joined = ledger.with_edition(published(study, term_id), tables)
     store.private_dir(study, "editions")
-    store.write_text(_editions(study, term_id), ledger.published_text(joined))
+    write_text(_editions(study, term_id), ledger.published_text(joined))
     if decided:
-        store.write_json(_plan(study, term_id), _stored(study, term_id) | {"key": _key(study, term_id)})
+        write_json(_plan(study, term_id), _stored(study, term_id) | {"key": _key(study, term_id)})
 
 
 def files(study: Study, term_id: str) -> tuple[Path, Path]:

@@ -28,7 +28,7 @@ from small_study import (
 
 from cobench import store
 from cobench.errors import KeyMismatchError
-from cobench.ingest import batches
+from cobench.ingest import batches, delivery
 from cobench.ingest.identities import read_identities
 from cobench.ingest.ingest import ingest_term, ingest_terms
 from cobench.ingest.report import read_quarantine
@@ -201,7 +201,13 @@ def test_terms_read_side_by_side_give_what_one_after_the_other_gives(tmp_path, m
     root = lay_out(tmp_path / "tiny")
     old = ["2025-03-10", "赵一", grade(EARLIER), "入户", "常规", "40分钟", "", "谈学习"]
     write_log(root, TERM, [*log_rows(), old])
+    done = []
+    tidied, commit = delivery._tidied, store.commit
+    monkeypatch.setattr(delivery, "_tidied", lambda *of: done.append(of[1]) or tidied(*of))
+    monkeypatch.setattr(store, "commit", lambda *of, **more: done.append("commit") or commit(*of, **more))
     ingest_terms(load_study(root), [EARLIER, TERM], key=KEY, jobs=2)
+    # Only what looked at the earlier term is made again, now that it is stored.
+    assert done[done.index("commit") :] == ["commit", "contacts", "commit"]
     monkeypatch.undo()
     assert everything(root) == fresh(root, tmp_path / "fresh")
 

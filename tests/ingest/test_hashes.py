@@ -6,9 +6,9 @@ import os
 
 import pytest
 
+from cobench.files import file_hash
 from cobench.ingest import hashes as module
 from cobench.ingest.hashes import FileHashes
-from cobench.store import file_hash
 from cobench.study import load_study
 
 

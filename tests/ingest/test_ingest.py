@@ -42,6 +42,7 @@ from cobench.errors import (
     UnknownTermError,
     UnreadableFileError,
 )
+from cobench.files import file_hash
 from cobench.ingest.identities import load_names, pseudonym, read_identities
 from cobench.ingest.ingest import ingest_term
 from cobench.study import load_study
@@ -393,7 +394,7 @@ def refused(root, error, *parts: str):
 
 
 def _hashes(root) -> dict[str, str]:
-    return {str(path): store.file_hash(path) for path in sorted((root / "data" / "raw").rglob("*.*"))}
+    return {str(path): file_hash(path) for path in sorted((root / "data" / "raw").rglob("*.*"))}
 
 
 def test_an_unknown_term_lists_the_known_ones(held):

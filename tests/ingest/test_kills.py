@@ -16,6 +16,7 @@ from test_delivery import everything, fresh, ingest
 
 from cobench import store
 from cobench.errors import CobenchError, StorageError
+from cobench.files import file_hash
 from cobench.ingest.ingest import ingest_term
 from cobench.study import load_study
 
@@ -105,9 +106,9 @@ def _state(root: Path, term: str) -> set[tuple]:
     store.finish_private(study)
     held = set(store.contents(study, [term]))
     for *_, file in held:
-        assert store.file_hash(store.processed_dir(study) / file)[:16] == Path(file).stem
+        assert file_hash(store.processed_dir(study) / file)[:16] == Path(file).stem
     for kind in ("identities", "quarantine"):
-        held.add((kind, store.file_hash(root / "private" / kind / f"{term}.parquet")))
+        held.add((kind, file_hash(root / "private" / kind / f"{term}.parquet")))
     return held
 
 

@@ -13,6 +13,7 @@ from small_study import KEY, LOG, LOG_HEADER, PRIMARY, STUDY, TERM, log_rows, ra
 
 from cobench import store
 from cobench.errors import ResentFileError, StudyFileError, UnreadableFileError
+from cobench.files import file_hash
 from cobench.ingest import resent
 from cobench.ingest.ingest import ingest_term
 from cobench.ingest.receive import open_groups
@@ -182,7 +183,7 @@ def test_the_chosen_file_counts_and_every_row_of_the_other_is_superseded(root):
     write_log(root, TERM, [visit("2025-11-03", "孙三")], AGAIN)
     before = raw(root, LOG).read_bytes()
     choice = choose(root, AGAIN)
-    assert choice.sha256 == store.file_hash(raw(root, AGAIN)) and choice.chosen_at[:2] == "20"
+    assert choice.sha256 == file_hash(raw(root, AGAIN)) and choice.chosen_at[:2] == "20"
     files = ingest(root).files.set_index("file")
     lesser = files.loc[f"data/raw/{TERM}/{LOG}"]
     assert lesser["how_read"] == f"superseded by data/raw/{TERM}/{AGAIN}"

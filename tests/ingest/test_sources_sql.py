@@ -13,6 +13,7 @@ from small_study import EARLIER, KEY, LOG, STUDY, TERM, lay_out, log_rows, raw
 
 from cobench import store
 from cobench.errors import CobenchError, IngestError, StudyFileError, UnreadableFileError
+from cobench.files import file_hash
 from cobench.ingest import sources_sql
 from cobench.ingest.ingest import ingest_term, ingest_terms
 from cobench.ingest.readers import read_cells
@@ -64,7 +65,7 @@ def test_rows_of_a_query_are_conserved_like_those_of_a_file(sqlite):
     assert row["file"].startswith(f"data/raw/{TERM}/sql/contacts-")
     assert (row["rows_in"], row["kind"], row["non_data"]) == (5, "contacts", 1)
     assert row["accepted"] + row["quarantined"] + row["non_data"] == row["rows_in"]
-    assert row["sha256"] == store.file_hash(sqlite / row["file"])
+    assert row["sha256"] == file_hash(sqlite / row["file"])
     contacts = store.read_table(load_study(sqlite), "contacts", [TERM])
     assert len(contacts) == 5  # four rows, one of two children
 

@@ -7,6 +7,7 @@ import pytest
 from small_study import JUNIOR, KEY, PRIMARY, STUDY, TERM, lay_out, raw, write_csv, write_xlsx
 
 from cobench import store
+from cobench.delivered import read_deliveries
 from cobench.ingest.ingest import ingest_term
 from cobench.ingest.report import read_quarantine
 from cobench.study import load_study
@@ -218,10 +219,10 @@ def test_two_teachers_of_one_name_at_a_school_are_one_until_a_number_tells_them_
 def test_a_change_of_one_register_leaves_the_other_parts_as_they_stand(folder):
     ledger(folder, [["制度机构", "", "", "家长会制度", "", "有"]])
     study, _ = ingested(folder)
-    before = {name: part.key for name, part in store.read_deliveries(study)[TERM].parts.items()}
+    before = {name: part.key for name, part in read_deliveries(study)[TERM].parts.items()}
     ledger(folder, [["制度机构", "", "", "家长会制度", "", "无"]], JUNIOR)
     ingested(folder)
-    after = {name: part.key for name, part in store.read_deliveries(study)[TERM].parts.items()}
+    after = {name: part.key for name, part in read_deliveries(study)[TERM].parts.items()}
     assert {name for name in after if after[name] != before.get(name)} == {"records"}
 
 

@@ -14,6 +14,7 @@ import pytest
 from throwaway import PARAMETERS, TERM, make_study, markdown, notebook, planned, run
 
 from cobench import store
+from cobench.files import write_json
 from cobench.run import inputs
 from cobench.run import manifest as manifests
 from cobench.run.cache import Cache
@@ -149,7 +150,7 @@ def test_a_file_that_a_notebook_opened_itself_redoes_it(copy):
 
 def test_what_is_hidden_redoes_what_asked_for_it(copy):
     hidden = {"key": "k", "hidden": [["reach", "n_never", [["school", "S01"]]]]}
-    store.write_json(term_release._plan(copy, TERM), hidden)
+    write_json(term_release._plan(copy, TERM), hidden)
     assert redone(copy) == {"00_district": "what has to be hidden changed"}
 
 

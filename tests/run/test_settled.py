@@ -7,6 +7,7 @@ from test_cache import OPEN, TERM, frames
 from throwaway import make_study, notebook, planned, run
 
 from cobench import store
+from cobench.files import write_json
 from cobench.run import settled
 from cobench.study import load_study
 from cobench.workbench import term_release
@@ -47,7 +48,7 @@ CHANGES = {
     "settings": lambda study: _append(study.root / "study.toml", "\n# said"),
     "raw files": lambda study: _append(study.root / "data" / "raw" / TERM / "schools.csv", "S02,x\n"),
     "a derived frame": lambda study: store.write_stage(study, TERM, "k2", frames(s02=9.0)),
-    "what is hidden": lambda study: store.write_json(
+    "what is hidden": lambda study: write_json(
         term_release.files(study, TERM)[0], {"key": "", "hidden": [["reach", "n", []]]}
     ),
     "earlier editions": lambda study: term_release.withdraw(study, TERM),

@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 
 from cobench import store
+from cobench.delivered import Delivery, Part
 from cobench.errors import IdentifierFoundError, ReleaseError
 from cobench.ingest.identities import stage_identities
 from cobench.release import release_aggregate, release_counts, release_text
 from cobench.release.identifiers import Roster, scan_html
 from cobench.run.execute import Outcome
 from cobench.run.gate import check_page
-from cobench.store import Delivery, Part
 from cobench.study import load_study
 from cobench.workbench.class_page import write_class_pages
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cobench.files import file_hash
 from cobench.ingest import batches, questionnaires
 from cobench.ingest.codebook import Codebook, load_codebook
 from cobench.ingest.readers import EMPTY, TEXT, Sheet
-from cobench.store import file_hash
 from cobench.study import Source
 
 # A matrix (two rows), several ticks, a ranking, one choice with a fill-in, an open question.
