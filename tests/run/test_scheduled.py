@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from datetime import date
 from pathlib import Path
 
@@ -133,9 +134,11 @@ def here(root: Path, **given) -> tuple[int, str]:
 
 def start(root: Path, *options: str, **also: str) -> subprocess.Popen:
     """A scheduled run in the background, which has begun to wait."""
+    # A shell's background jobs, and so what they start, have SIGINT ignored.
+    hear = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     process = subprocess.Popen(
         command(*options), cwd=root, env=environment(**also), text=True, encoding="utf-8", start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=hear,
     )  # fmt: skip
     until(lambda: "still missing" in logs(root))
     return process

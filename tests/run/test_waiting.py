@@ -17,6 +17,7 @@ from small_study import JUNIOR, STUDY, TERM, lay_out, raw, write_csv
 from cobench.ingest.receive import receive
 from cobench.run import waiting
 from cobench.run.waiting import Arrived, Lack, fingerprint, look, wait_for_files
+from cobench.run.words import phrase
 
 NOBODY_ELSE = STUDY.replace(
     '"data/raw/{term}/*/活动记录*.xlsx"', '"data/raw/{term}/*/活动记录*.xlsx"\nexpected = "none"'
@@ -83,8 +84,10 @@ def test_the_wait_ends_soon_after_the_last_file_came_and_says_each_change_once(r
     began = time.monotonic()
     found, said = wait(root, seconds=60)
     assert found.complete and time.monotonic() - began < 20
-    assert said[0] == "S02 示例初中: 成绩册 missing" and said[-1] == "complete"
-    assert said.count(said[0]) == 1
+    # A look may fall between two writes, when what is there is unreadable or still changing.
+    changes = [each for each in said if each != phrase("schedule.still_changing")["en"]]
+    assert changes[0] == "S02 示例初中: 成绩册 missing" and changes[-1] == "complete"
+    assert len(set(changes)) == len(changes)
 
 
 def test_at_the_deadline_what_is_missing_is_handed_on(root):
