@@ -11,8 +11,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import psutil
