@@ -10,10 +10,11 @@ from typing import Any
 
 from jupyter_client import AsyncKernelClient, AsyncKernelManager
 from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
-from traitlets import DottedObjectName
+from traitlets import Type
 
 ENGINE = "cobench"
 SAVE_SECONDS = 1.0
+HEARD_SECONDS = 0.02
 
 
 class PromptClient(AsyncKernelClient):
@@ -23,7 +24,14 @@ class PromptClient(AsyncKernelClient):
     own request shows that the subscription stands.
     """
 
-    async def _async_wait_for_ready(self, timeout: float | None = None) -> None:
+    async def wait_for_ready(self, timeout: float | None = None) -> None:
+        """Return once the kernel answers on both channels.
+
+        Raises
+        ------
+        RuntimeError
+            When it has died, or ``timeout`` seconds have passed.
+        """
         end = time.monotonic() + (float("inf") if timeout is None else timeout)
         while True:
             asked = self.kernel_info()
@@ -39,9 +47,10 @@ class PromptClient(AsyncKernelClient):
             reply = await self.shell_channel.get_msg(timeout=1)
             while reply["parent_header"].get("msg_id") != asked:
                 reply = await self.shell_channel.get_msg(timeout=1)
-            told = await self.iopub_channel.get_msg(timeout=0.2)
+            # The kernel says so at once, or before the subscription stood: then it has to be asked again.
+            told = await self.iopub_channel.get_msg(timeout=HEARD_SECONDS)
             while not _is_idle(told, asked):
-                told = await self.iopub_channel.get_msg(timeout=0.2)
+                told = await self.iopub_channel.get_msg(timeout=HEARD_SECONDS)
         except Empty:
             return False
         self._handle_kernel_info_reply(reply)
@@ -54,9 +63,12 @@ def _is_idle(message: dict[str, Any], asked: str) -> bool:
 
 
 class PromptManager(AsyncKernelManager):
-    """A kernel manager whose clients are :class:`PromptClient`."""
+    """A kernel manager whose clients are :class:`PromptClient`, and which sees at once that a kernel has ended."""
 
-    client_class = DottedObjectName("cobench.run.engine.PromptClient")
+    client_factory = Type(klass=PromptClient)
+
+    async def _async_wait(self, pollinterval: float = 0.002) -> None:
+        await super()._async_wait(pollinterval)
 
 
 class _ThriftyManager(NotebookExecutionManager):

@@ -20,7 +20,7 @@ from cobench.show import (
     scale_distribution,
     use_theme,
 )
-from cobench.show.figure import draw
+from cobench.show.figure import COLOURS, EXACT, _with_palette, draw
 from cobench.show.figures_distributions import median, overlap
 from cobench.show.lines import breadth, stacked_parts, wrap
 
@@ -157,3 +157,23 @@ def test_the_theme_keeps_both_faces():
         assert mpl.rcParams["font.family"] == ["DejaVu Sans", "Noto Sans SC"]
     with pytest.raises(CobenchError):
         use_theme("fr")
+
+
+def test_the_small_palette_keeps_what_is_frequent_and_is_near_everywhere():
+    random = np.random.default_rng(5)
+    colours = random.integers(0, 256, (600, 3))
+    often = np.repeat(
+        np.arange(600), np.r_[np.arange(4000, 4000 - 100 * EXACT, -100), np.full(600 - EXACT, 2)]
+    )
+    at = np.r_[often, np.zeros(-len(often) % 50, int)].reshape(-1, 50)
+    rgba = np.dstack([colours[at], np.full(at.shape, 255)]).astype(np.uint8)
+    image = _with_palette(rgba)
+    assert image.mode == "P" and len(image.getcolors()) <= COLOURS
+    told = np.asarray(image.convert("RGB")).astype(int)
+    assert (told[at < EXACT] == colours[at[at < EXACT]]).all()
+    # No colour has a nearer one in the palette than the one it got.
+    palette = np.unique(told.reshape(-1, 3), axis=0)
+    away = ((colours[at][:, :, None] - palette) ** 2).sum(axis=3).min(axis=2)
+    assert (((told - colours[at]) ** 2).sum(axis=2) == away).all()
+    plain = np.zeros((3, 4, 4), np.uint8)
+    assert _with_palette(plain).convert("RGB") == Image.new("RGB", (4, 3))
