@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -46,10 +46,13 @@ from cobench.panel import (
     panel_from_source,
 )
 from cobench.panel_store import read_panel
+from cobench.side_by_side import side_by_side
 from cobench.study import Effect, Study, Term
 from cobench.time_order import check_time_order
 
 Progress = Callable[[str, int, int], None]
+# Stored rows up to which tables may be read twice, to be judged while the panel is made.
+MOST_TWICE = 5_000_000
 CANONICAL = (
     "schools", "students", "enrolments", "memberships", "contacts", "logs", "events", "attendance", "responses",
     "outcomes", "set_aside", "records", *communities.TABLES,
@@ -120,30 +123,81 @@ def compute(
 ) -> dict[str, pd.DataFrame]:
     """All derived frames of ``term`` by name."""
     panels = [source for source in study.sources if source.table == "panel"]
-    if panels:
-        rows = store.read_table(study, "panel_source", [term.id])
-        panel = panel_from_source(study, term, panels[0], rows)
-        measured: dict[str, pd.DataFrame] = {}
-    else:
+    with side_by_side(jobs if len(study.effects_in(term.id)) > 1 else 1) as pool:
+        if panels:
+            rows = store.read_table(study, "panel_source", [term.id])
+            panel = panel_from_source(study, term, panels[0], rows)
+            return _of_panel(study, panel, [], {}, pool, on_progress)
+        beside = jobs > 1 and store.n_rows(study) < MOST_TWICE
+        monitored = pool.submit(_monitored, study, term) if beside else None
         frames = read_frames(study, term)
         on_progress("scales", 0, 1)
         measured = scale_frames(study, frames)
         panel = read_panel(study, term, measured["scores"])
         panel = without_set_aside(study, panel, frames["set_aside"])
-        measured |= monitor_frames(study, term, frames)
-    estimated = estimate_all(study, panel, jobs=jobs, on_progress=on_progress)
-    earlier = [] if panels else earlier_panels(study, term, measured["scores"], frames["set_aside"])
-    estimated |= curves(study, panel, earlier)
-    missing = missing_reasons(study, panel, {} if panels else {**frames, "scores": measured["scores"]})
-    estimated |= further(study, panel, missing) | value_added_frames(study, panel)
+        if monitored is None:
+            measured |= monitor_frames(study, term, frames)
+        earlier = earlier_panels(study, term, measured["scores"], frames["set_aside"])
+        known = {**frames, "scores": measured["scores"]}
+        found = _of_panel(study, panel, earlier, known, pool, on_progress)
+        return {**measured, **(monitored.result() if monitored else {}), **found}
+
+
+def _monitored(study: Study, term: Term) -> dict[str, pd.DataFrame]:
+    return monitor_frames(study, term, read_frames(study, term))
+
+
+def _of_panel(
+    study: Study,
+    panel: Panel,
+    earlier: Sequence[Panel],
+    frames: dict[str, pd.DataFrame],
+    pool: Executor,
+    on_progress: Progress,
+) -> dict[str, pd.DataFrame]:
+    """What rests on the panel of a term; ``frames`` say why something is missing in it."""
+    effects = study.effects_in(panel.term.id)
+    estimated = {each.id: pool.submit(estimate_declared, study, panel, each) for each in effects}
+    added = pool.submit(value_added_frames, study, panel)
+    ranked = {each.id: pool.submit(_ranked, study, panel, each) for each in effects if each.heterogeneity}
+    missing = missing_reasons(study, panel, frames)
+    completed = {
+        each.id: pool.submit(_completed, study, panel, each, missing) for each in effects if each.impute
+    }
+    drawn = {
+        each.id: lost.lost_rows(study, panel, population_of(panel.frame, each), each)
+        for each in effects
+        if each.assignment
+    }
+    followed = curves(study, panel, earlier)
+    results = {}
+    for done, (id_, result) in enumerate(estimated.items()):
+        results[id_] = result.result()
+        on_progress("effects", done + 1, len(effects))
     return {
-        **measured,
         "missing": missing,
         "panel": panel.frame,
         "measured": panel.measured,
         "roster_flow": panel.flow,
-        **estimated,
+        **estimate_frames(study, results),
+        **followed,
+        **imputed.stacked({id_: rows.result() for id_, rows in completed.items()}),
+        **lost.stacked(drawn),
+        **for_whom.stacked({id_: rows.result() for id_, rows in ranked.items()}),
+        **added.result(),
     }
+
+
+def _completed(
+    study: Study, panel: Panel, effect: Effect, missing: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    with threadpool_limits(1):
+        return imputed.imputed_rows(study, panel, population_of(panel.frame, effect), effect, missing)
+
+
+def _ranked(study: Study, panel: Panel, effect: Effect) -> dict[str, pd.DataFrame]:
+    with threadpool_limits(1):
+        return for_whom.for_whom(study, panel, population_of(panel.frame, effect), effect)
 
 
 def earlier_panels(study: Study, term: Term, scores: pd.DataFrame, set_aside: pd.DataFrame) -> list[Panel]:
@@ -168,27 +222,6 @@ def curves(study: Study, panel: Panel, earlier: Sequence[Panel]) -> dict[str, pd
             rows[effect.id, TERMS], checks[f"{effect.id}:{TERMS}"] = terms_curve(study, panels, effect)
     told = {name: _check_rows(found) for name, found in checks.items()}
     return {"curves": curve_frame(rows), "curve_checks": _stacked(told, CHECKS[1:])}
-
-
-def further(study: Study, panel: Panel, missing: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """What effects declare beyond their specifications: imputations, loss after a draw, for whom it is larger."""
-    effects = study.effects_in(panel.term.id)
-    frames = {each.id: population_of(panel.frame, each) for each in effects}
-    with threadpool_limits(1):
-        completed = {
-            each.id: imputed.imputed_rows(study, panel, frames[each.id], each, missing)
-            for each in effects
-            if each.impute
-        }
-        ranked = {
-            each.id: for_whom.for_whom(study, panel, frames[each.id], each)
-            for each in effects
-            if each.heterogeneity
-        }
-    drawn = {
-        each.id: lost.lost_rows(study, panel, frames[each.id], each) for each in effects if each.assignment
-    }
-    return imputed.stacked(completed) | lost.stacked(drawn) | for_whom.stacked(ranked)
 
 
 def read_frames(study: Study, term: Term) -> dict[str, pd.DataFrame]:
@@ -231,15 +264,8 @@ def monitor_frames(study: Study, term: Term, frames: dict[str, pd.DataFrame]) ->
     }
 
 
-def estimate_all(
-    study: Study, panel: Panel, *, jobs: int = 1, on_progress: Progress = silent
-) -> dict[str, pd.DataFrame]:
-    """Estimate every declared effect of the panel's term, in ``jobs`` processes."""
-    effects = study.effects_in(panel.term.id)
-    results = {}
-    for done, (effect, result) in enumerate(_results(study, panel, effects, jobs)):
-        on_progress("effects", done + 1, len(effects))
-        results[effect.id] = result
+def estimate_frames(study: Study, results: dict[str, EffectResult]) -> dict[str, pd.DataFrame]:
+    """Frames of estimates and of what was checked, from the results of every declared effect."""
     estimates = (
         pd.concat([result.estimates for result in results.values()], ignore_index=True) if results else None
     )
@@ -290,25 +316,6 @@ def estimate_declared(study: Study, panel: Panel, effect: Effect) -> EffectResul
         result = estimate_effect(frame, design)
         rows = [result.estimates, *(estimate_variant(frame, each, design) for each in variants)]
     return replace(result, estimates=pd.concat(rows, ignore_index=True))
-
-
-def _results(
-    study: Study, panel: Panel, effects: tuple[Effect, ...], jobs: int
-) -> Iterator[tuple[Effect, EffectResult]]:
-    if jobs == 1 or len(effects) < 2:
-        for effect in effects:
-            yield effect, estimate_declared(study, panel, effect)
-        return
-    with ProcessPoolExecutor(min(jobs, len(effects)), mp_context=_spawn()) as pool:
-        waiting = [(effect, pool.submit(estimate_declared, study, panel, effect)) for effect in effects]
-        for effect, future in waiting:
-            yield effect, future.result()
-
-
-def _spawn():
-    import multiprocessing
-
-    return multiprocessing.get_context("spawn")
 
 
 def population_of(frame: pd.DataFrame, effect: Effect) -> pd.DataFrame:

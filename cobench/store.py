@@ -224,6 +224,13 @@ def inputs_key(study: Study, extra: str = "") -> str:
     return digest.hexdigest()[:16]
 
 
+def n_rows(study: Study) -> int:
+    """Rows of all tables that are stored."""
+    parts = [part for each in read_deliveries(study).values() for part in each.parts.values()]
+    tables_of = [by_term for part in parts for by_term in part.tables.values()]
+    return sum(entry["rows"] for by_term in tables_of for entry in by_term.values())
+
+
 def contents(study: Study, deliveries: Collection[str] | None = None) -> list[tuple[str, ...]]:
     """Delivery, part, table, term and file (named by its content) of all that is stored, in order."""
     return sorted(

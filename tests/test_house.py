@@ -31,6 +31,7 @@ RANKS = {
     "study_rules": 1,
     "lock": 1,
     "delivered": 2,
+    "side_by_side": 1,
     "files": 1,
     "store": 2,
     "own_rows": 3,

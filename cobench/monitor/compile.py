@@ -17,6 +17,8 @@ from cobench.study import Term
 # of a kind did nothing of that kind; who didn't send it said nothing.
 CLASS_REGISTER = ("bulletin", "theme_discussion", "call_round", "communication_review", "year_summary")
 _CHILDREN = ("student", "key_student")
+# Threads add up in another order each time, which moves the last digits of a sum: never over a threshold.
+DIGITS = 6
 _WITH_DATES = ("events", "contacts", "records", "checkins")
 
 
@@ -88,13 +90,13 @@ def _of_units(standard: Standard, span: Span) -> str:
 with u as (select *, ({standard.ripe}) as ripe from ({{unit}}) u where {standard.only}){lists},
 asked as (select body, count(*) as n_all, count(*) filter (ripe) * {len(span.slots)} as n_units from u group by body),
 v as (
-  select u.body, coalesce(({standard.value})::double, 0) {standard.op.replace("==", "=")} {bar} as met,
+  select u.body, round(coalesce(({standard.value})::double, 0), {DIGITS}) {standard.op.replace("==", "=")} {bar} as met,
     {beside} as beside, ({total})::double as total
   from u join ({_rows(standard.counts, standard.unit)}) r on {matched} {day}
   where u.ripe and ({standard.counts.where}) group by {groups}
 ),
 n as (
-  select body, count(*) as n, count(*) filter (met) as met, count(*) filter (beside) as beside, sum(total) as total
+  select body, count(*) as n, count(*) filter (met) as met, count(*) filter (beside) as beside, round(sum(total), {DIGITS}) as total
   from v group by body
 )
 select a.body, a.n_all, a.n_units,
@@ -114,9 +116,9 @@ with g as (
   from {"facts" if rows.table == "records" else rows.table} r
   where r.term in ({{terms}}) and {_kinds(rows)} and ({rows.where}) and {body} is not null{when}
 )
-select body, sum(weight) as n_all, coalesce(sum(weight) filter (ripe), 0) as n_units,
-  coalesce(sum(weight) filter (ripe and good), 0) as n_met,
-  coalesce(sum(weight) filter (ripe and good is null), 0) as n_unknown, 0 as n_beside, count(*) as total
+select body, round(sum(weight), {DIGITS}) as n_all, round(coalesce(sum(weight) filter (ripe), 0), {DIGITS}) as n_units,
+  round(coalesce(sum(weight) filter (ripe and good), 0), {DIGITS}) as n_met,
+  round(coalesce(sum(weight) filter (ripe and good is null), 0), {DIGITS}) as n_unknown, 0 as n_beside, count(*) as total
 from g group by body"""
 
 

@@ -314,6 +314,36 @@ def test_a_required_share_below_one_forgives_some_units():
     assert _verdicts(judged, "HALF") == {"A": "met", "B": "not_met", "C": "no_data"}
 
 
+def test_the_last_digits_of_a_sum_carry_it_over_no_threshold():
+    """0.1 + 0.2 is a little more than 0.3, 0.3 - 0.2 - 0.1 a little less than nothing, in whatever order threads add."""
+    share = "case r.mode when 'phone' then 0.1::double when 'home' then 0.2::double else -0.3::double end"
+    asked = {"at most": ("<=", 0.3), "at least": (">=", 0.3), "nothing": ("==", 0.0)}
+    own = tuple(
+        Standard(
+            id=id_,
+            profile="mine",
+            kind="rule",
+            label=Text("合计", "sum"),
+            unit="school",
+            period="term",
+            threshold=threshold,
+            op=op,
+            counts=Rows(table="contacts"),
+            value=f"sum({share})",
+            total=f"sum({share})",
+        )
+        for id_, (op, threshold) in asked.items()
+    )
+    study = replace(_study(), standards=Standards(own=own))
+    rows = [("A-1-1", "spring", "phone", None), ("A-2-1", "spring", "home", None)]
+    judged = _judge("spring", study=study, contacts=_visits(*rows), logs=ALL_LOGS)
+    assert _verdicts(judged, "at most")["A"] == _verdicts(judged, "at least")["A"] == "met"
+    assert judged.loc[("at least", "A"), "total"] == 0.3
+    rows.append(("A-2-2", "spring", "wechat", None))
+    judged = _judge("spring", study=study, contacts=_visits(*rows), logs=ALL_LOGS)
+    assert _verdicts(judged, "nothing")["A"] == "met"
+
+
 # ---- the frame and the choice -------------------------------------------------------------------------
 
 
