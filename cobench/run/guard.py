@@ -17,6 +17,7 @@ from typing import Any
 from cobench.release import ledger
 from cobench.run.execute import Outcome
 from cobench.run.words import phrase
+from cobench.show.displayed import CARRIED_MIME
 from cobench.show.figure import TABLE_MIME
 
 _IMAGES = ("image/svg+xml", "image/png", "image/jpeg")
@@ -24,7 +25,7 @@ _IMAGES = ("image/svg+xml", "image/png", "image/jpeg")
 # Numbers that tell one school from another; 0, 3 of 5, a year or a date may well be the same in two.
 _TELLING = re.compile(r"\d[\d,]*\.\d+|[1-9][\d,]*\d")
 _DATE = re.compile(r"(?<!\d)(?:19|20)\d\d(?:-\d\d){0,2}(?!\d)")
-_TAG = re.compile(r"<[^<>]*>")
+_TAG = re.compile(r"<style>.*?</style>|<[^<>]*>", re.DOTALL)
 # So many different ones that aren't on every school's page can't be the same in two schools by chance.
 MANY = 4
 
@@ -33,12 +34,14 @@ MANY = 4
 class Part:
     """One output of a page: its telling numbers (of a figure those of its table and description), and the image.
 
-    An image is ``bare`` where no table stands behind it.
+    An image is ``bare`` where no table stands behind it. ``schools`` are those that the rows of its tables name, empty where
+    some table names none.
     """
 
     numbers: Counter[str]
     image: str = ""
     bare: bool = False
+    schools: frozenset[str] = frozenset()
 
 
 def check_reports(
@@ -110,7 +113,9 @@ def _repeated(group: Sequence[Outcome], populations: Mapping[str, object]) -> di
             others = {school[path] for path in paths}
             if len(others) > 1 and not _same(populations, others):
                 told = ("same_figures", f"output {place}: schools {', '.join(sorted(others))}")
-                wrong |= dict.fromkeys(paths, told)
+                # Rows that name their own school are about it: of many small schools some have the same few numbers.
+                strange = [path for path in paths if shown[path][place - 1].schools != {school[path]}]
+                wrong |= dict.fromkeys(strange, told)
     return wrong
 
 
@@ -175,7 +180,16 @@ def _part(output: Mapping[str, Any]) -> Part:
     if not image and not any(texts[:3]):
         texts.append(data.get("text/plain", ""))
     plain = _DATE.sub(" ", _TAG.sub(" ", " ".join(map(_joined, texts))))
-    return Part(Counter(_TELLING.findall(plain)), _joined(image), bool(image) and TABLE_MIME not in data)
+    bare = bool(image) and TABLE_MIME not in data
+    return Part(Counter(_TELLING.findall(plain)), _joined(image), bare, _named(data.get(CARRIED_MIME, ())))
+
+
+def _named(carried: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """Schools in the rows of tables that an output carries, if every one of them has a column of schools."""
+    tables = [each for each in carried if each.get("kind") == "table"]
+    if not all("school" in table["columns"] for table in tables):
+        return frozenset()
+    return frozenset(str(row[table["columns"].index("school")]) for table in tables for row in table["rows"])
 
 
 def _joined(value: str | Sequence[str]) -> str:

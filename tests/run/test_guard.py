@@ -211,3 +211,31 @@ def test_a_bare_image_of_the_district_on_every_page_passes(tmp_path):
         for school, start in (("S01", 101), ("S02", 202), ("S03", 303))
     ]
     assert checked(outcomes) == {}
+
+
+def named(own: str, *numbers, extra: tuple = ()) -> dict:
+    """An output whose carried rows name a school."""
+    columns = ["school", *(f"c{i}" for i in range(len(numbers)))]
+    carried = {"kind": "table", "columns": columns, "rows": [[own, *numbers], *extra]}
+    return {"text/html": table(*numbers), "application/vnd.cobench.carried+json": [carried]}
+
+
+SAME, OTHER = (38, 44.7, 23.7, 18.5, 55), (27, 51.3, 32.1, 12.5, 68)
+
+
+def test_rows_that_name_their_own_school_may_have_the_numbers_of_another(tmp_path):
+    """Of sixty small schools three had the same five numbers of one programme."""
+    shown = {"S01": SAME, "S02": SAME, "S03": OTHER}
+    pages = [outcome(tmp_path, school, named(school, *numbers)) for school, numbers in shown.items()]
+    assert checked(pages) == {}
+
+
+@pytest.mark.parametrize("wrong", [("S09",), ("S09", "S01"), ("S01",)])
+def test_rows_that_name_another_school_or_several_may_not(tmp_path, wrong):
+    shown = {"S01": SAME, "S02": SAME, "S03": OTHER}
+    extra = tuple([each, *SAME] for each in wrong[1:])
+    pages = [
+        outcome(tmp_path, school, named(school if school == "S03" else wrong[0], *numbers, extra=extra))
+        for school, numbers in shown.items()
+    ]
+    assert "S02" in checked(pages)
