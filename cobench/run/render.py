@@ -139,7 +139,7 @@ def compose(template: str, language: str, *, script: str = "page.js", **slots: A
 
     The content security policy allows nothing but what the page carries, and only this script.
     """
-    code = _read(script) + (_read("hover.js") if script == "page.js" else "") + _read("sort.js")
+    code = "".join(map(_script, (script, *(["hover.js"] if script == "page.js" else []), "sort.js")))
     digest = base64.b64encode(hashlib.sha256(code.encode("utf-8")).digest()).decode("ascii")
     html = (
         _environment()
@@ -262,6 +262,13 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+@cache
+def _script(name: str) -> str:
+    """A script without indents and lines of comment, which every page would carry."""
+    lines = (line.strip() for line in _read(name).splitlines())
+    return "\n".join(line for line in lines if not line.startswith("//")) + "\n"
 
 
 @cache
