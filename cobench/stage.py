@@ -26,6 +26,7 @@ from cobench.effects.estimates import adjust_family
 from cobench.effects.multiplicity import FAMILY, family_adjusted
 from cobench.errors import CobenchError, StudyFileError
 from cobench.ingest.codebook import instrument_ranges
+from cobench.measures.answered import answered, items
 from cobench.measures.scales import RELIABILITY, SCORES, reliability, score_scale
 from cobench.missing import missing_reasons, without_set_aside
 from cobench.monitor import (
@@ -132,7 +133,7 @@ def compute(
         monitored = pool.submit(_monitored, study, term) if beside else None
         frames = read_frames(study, term)
         on_progress("scales", 0, 1)
-        measured = scale_frames(study, frames)
+        measured = scale_frames(study, frames) | answer_frames(term, frames)
         panel = read_panel(study, term, measured["scores"])
         panel = without_set_aside(study, panel, frames["set_aside"])
         if monitored is None:
@@ -240,6 +241,13 @@ def scale_frames(study: Study, frames: dict[str, pd.DataFrame]) -> dict[str, pd.
         "scores": pd.concat(scores, ignore_index=True) if scores else pd.DataFrame(columns=SCORES),
         "reliability": pd.concat(alphas, ignore_index=True) if alphas else pd.DataFrame(columns=RELIABILITY),
     }
+
+
+def answer_frames(term: Term, frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Who answered the questionnaires of ``term``, and what became of every answer asked for."""
+    names = ("enrolments", "schools", "responses")
+    enrolments, schools, responses = (frames[name][frames[name]["term"] == term.id] for name in names)
+    return {"answered": answered(enrolments, schools, responses), "items": items(responses)}
 
 
 def monitor_frames(study: Study, term: Term, frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:

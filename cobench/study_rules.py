@@ -198,9 +198,33 @@ def _check_value_added(study: Study, path: str, each: ValueAddedKeys) -> None:
         _known(f"{path}.reliability", name, each.priors)
         if not 0 < value <= 1:
             raise not_allowed(f"{path}.reliability.{name}", value, ["above 0, at most 1"])
-    if not any(source.table == "panel" for source in study.sources):
+    panels = [source for source in study.sources if source.table == "panel"]
+    for source in panels:
+        _check_measured_before(study, path, each, source)
+    if not panels:
         for name in each.covariates:
             _known(f"{path}.covariates", name, [n for n in covariate_names(study) if n != "category:*"])
+
+
+def _check_measured_before(study: Study, path: str, each: ValueAddedKeys, source: Source) -> None:
+    """In one table any column could be called a prior: its day, before the outcome's, makes it one."""
+    days = {name: day for day, names in source.measured.items() for name in names}
+    columns = {id_: study.outcomes[id_].column for id_ in (*each.priors, each.outcome)}
+    undated = [name for name in columns.values() if name not in days]
+    if undated:
+        raise StudyFileError(
+            en=f"{path}: say when {', '.join(undated)} was measured, in [sources.measured]; a prior must be earlier than "
+            "the outcome",
+            zh=f"{path}：请在 [sources.measured] 中写明 {', '.join(undated)} 的测量日期；前测必须早于结果",
+        )
+    for id_ in each.priors:
+        if days[columns[id_]] >= days[columns[each.outcome]]:
+            raise StudyFileError(
+                en=f"{path}.priors: {id_} was measured on {days[columns[id_]]}, not before {each.outcome} "
+                f"({days[columns[each.outcome]]}); take an earlier test",
+                zh=f"{path}.priors：{id_} 测于 {days[columns[id_]]}，不早于 {each.outcome}"
+                f"（{days[columns[each.outcome]]}）；请改用更早的考试",
+            )
 
 
 def _check_draw_and_instrument(path: str, effect: Effect) -> None:

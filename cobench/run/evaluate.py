@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +19,7 @@ from cobench.new_study import bundled
 from cobench.release import ledger, scan_html
 from cobench.release.identifiers import Roster
 from cobench.run import settled
+from cobench.run.execute import standby
 from cobench.run.index import with_change
 from cobench.run.plan import Report, check_plan, plan_term
 from cobench.run.steps import StepLine
@@ -26,7 +28,7 @@ from cobench.run.warm import Kernels
 from cobench.run.words import phrase
 from cobench.show.wording import phrases
 from cobench.study import Study
-from cobench.workbench import exports
+from cobench.workbench import exports, term_release
 from cobench.workbench.desk import Desk
 from cobench.workbench.prepare import bring_up_to_date
 
@@ -85,7 +87,29 @@ def _evaluate(
     with StepLine(console=console, language=language) as steps:
         bring_up_to_date(study, term_id, jobs=jobs, on_progress=steps)
     desk = Desk(study, study.term(term_id), study.languages[0])
-    exports.decide_term(desk)
+    with ExitStack() as stack:
+        server: Mapping[str, str] = {}
+        if not term_release.is_decided(study, term_id):
+            # Pages will be made: what makes them can start meanwhile.
+            server = stack.enter_context(standby(study.root, kernels, scheduler))
+            exports.decide_term(desk)
+        return _report(desk, wanted, only, school, jobs, console, language, kernels, redo, scheduler, server)
+
+
+def _report(
+    desk: Desk,
+    wanted: tuple[str, ...],
+    only: Sequence[str],
+    school: str | None,
+    jobs: int,
+    console: Console,
+    language: str,
+    kernels: Kernels | None,
+    redo: Redo,
+    scheduler: str | None,
+    server: Mapping[str, str],
+) -> RunResult:
+    study, term_id = desk.study, desk.term.id
     schools = {code: Text(name, name) for code, name in desk.schools.items()}
     reports = plan(study, term_id, wanted, schools, only=only, school=school)
     people = load_names(study)
@@ -119,6 +143,7 @@ def _evaluate(
             redo=redo,
             populations=_populations(desk),
             scheduler=scheduler,
+            server=server,
         )
     if not partial and redo != "failed" and result.exit_code == 0:
         settled.note(study, term_id, reports, people)

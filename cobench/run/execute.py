@@ -6,9 +6,11 @@ Processes, not threads: papermill's working directory and port handling are not 
 from __future__ import annotations
 
 import multiprocessing
+import os
+import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -106,6 +108,7 @@ def execute(
     kernels: Kernels | None = None,
     executed: Mapping[str, Path] | None = None,
     scheduler: str | None = None,
+    server: Mapping[str, str] | None = None,
 ) -> list[Outcome]:
     """Execute and render ``reports``, ``jobs`` at a time, into ``work_dir``.
 
@@ -119,6 +122,7 @@ def execute(
         be had, by default. Reports come out the same.
     executed : executed notebooks by page, of reports that are only to be rendered.
     scheduler : address of a dask scheduler whose workers run the reports, instead of processes of this one.
+    server : what :func:`standby` gave, where a fork server has been started already.
 
     Returns
     -------
@@ -135,8 +139,34 @@ def execute(
     forked = forked and not all(task.executed for task in tasks)
     write_kernelspec(work_dir / "jupyter", forked=forked)
     environment = kernel_environment(work_dir)
-    with fork_server(work_dir, environment) if forked else nullcontext({}) as found:
+    with fork_server(work_dir, environment) if forked and not server else nullcontext(server or {}) as found:
         return _in_workers(tasks, jobs, work_dir, environment | found, tell)
+
+
+@contextmanager
+def standby(study_root: Path, kernels: Kernels | None, scheduler: str | None) -> Iterator[Mapping[str, str]]:
+    """A fork server that imports while something else is done before reports are executed; empty where none is wanted."""
+    if scheduler or kernels == "ordinary" or not can_fork():
+        yield {}
+        return
+    folder = work_folder(study_root, "standby")
+    try:
+        with fork_server(folder, kernel_environment(folder)) as server:
+            yield server
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def work_folder(study_root: Path, name: str) -> Path:
+    """A new private folder ``private/run/<name>.<process>``; folders of that name of runs that were killed are removed."""
+    import psutil
+
+    private_folder(study_root / "private")
+    folder = private_folder(study_root / "private" / "run")
+    for left in folder.glob(f"{name}.*"):
+        if not psutil.pid_exists(int(left.name.rsplit(".", 1)[-1])):
+            shutil.rmtree(left, ignore_errors=True)
+    return private_folder(folder / f"{name}.{os.getpid()}")
 
 
 def _cluster():

@@ -45,7 +45,8 @@ def with_glossary(html: str, language: str) -> tuple[str, bool]:
     from bs4 import BeautifulSoup
 
     soup = BeautifulSoup(html, "html.parser")
-    used = [entry for entry in entries(language) if _link_first(soup, entry)]
+    texts = soup.find_all(string=True)
+    used = [entry for entry in entries(language) if _link_first(soup, texts, entry)]
     if not used:
         return html, False
     heading = escape_html(phrase("data.glossary")[language])
@@ -57,18 +58,22 @@ def with_glossary(html: str, language: str) -> tuple[str, bool]:
     return f"{soup}{section}", True
 
 
-def _link_first(soup: BeautifulSoup, entry: Entry) -> bool:
-    for node in soup.find_all(string=lambda text: any(form in text for form in entry.forms)):
-        if node.find_parent(_READ) is None or node.find_parent(_LEFT_ALONE) or _is_badge(node):
+def _link_first(soup: BeautifulSoup, texts: list[NavigableString], entry: Entry) -> bool:
+    """Link the first use of a word among ``texts``, which are kept up to date."""
+    from bs4.element import NavigableString
+
+    for place, node in enumerate(texts):
+        found = [form for form in entry.forms if form in node]
+        if not found or node.find_parent(_READ) is None or node.find_parent(_LEFT_ALONE) or _is_badge(node):
             continue
-        form = min(
-            (form for form in entry.forms if form in node), key=lambda form: (node.index(form), -len(form))
-        )
+        form = min(found, key=lambda form: (node.index(form), -len(form)))
         before, _, after = str(node).partition(form)
         blank = form[: len(form) - len(form.lstrip())]
         link = soup.new_tag("a", href=f"#term-{entry.key}", attrs={"class": "term", "title": entry.text})
         link.string = form.lstrip()
-        node.replace_with(before + blank, link, after)
+        around = [NavigableString(before + blank), NavigableString(after)]
+        node.replace_with(around[0], link, around[1])
+        texts[place : place + 1] = around
         return True
     return False
 

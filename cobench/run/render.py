@@ -237,12 +237,24 @@ def _in_language(value: Any, language: str) -> str:
 
 @cache
 def _exporter():
-    """One exporter a process: a reused one takes a quarter of the time."""
-    from nbconvert import HTMLExporter
+    """One exporter a process: a reused one takes a quarter of the time.
+
+    What nbconvert does to its finished HTML (a word in place of missing alternative texts, for one) is left out: it takes
+    as long as the rest, and :func:`cobench.run.body.finish_body` refuses such images.
+    """
+    from nbconvert import HTMLExporter, TemplateExporter
+    from nbconvert.filters import Highlight2HTML
     from traitlets.config import Config
 
+    class Exporter(HTMLExporter):
+        def from_notebook_node(self, nb, resources=None, **options):
+            language = nb.metadata.get("language_info", {})
+            lexer = language.get("pygments_lexer", language.get("name"))
+            self.register_filter("highlight_code", Highlight2HTML(pygments_lexer=lexer, parent=self))
+            return TemplateExporter.from_notebook_node(self, nb, resources, **options)
+
     shown = ["text/html", "text/markdown", *_IMAGES, "text/latex", "text/plain"]
-    return HTMLExporter(
+    return Exporter(
         config=Config({"NbConvertBase": {"display_data_priority": shown}}),
         template_name="report",
         extra_template_basedirs=[str(TEMPLATES)],

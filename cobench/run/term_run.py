@@ -21,7 +21,7 @@ from cobench.release.structure import Registered
 from cobench.run import gate
 from cobench.run import manifest as manifests
 from cobench.run.cache import Cache
-from cobench.run.execute import Event, Outcome, execute
+from cobench.run.execute import Event, Outcome, execute, work_folder
 from cobench.run.guard import check_reports
 from cobench.run.index import inputs_of, render_index
 from cobench.run.kernels import private_folder
@@ -86,6 +86,7 @@ def run_term(
     redo: Redo = "changed",
     populations: Mapping[str, object] | None = None,
     scheduler: str | None = None,
+    server: Mapping[str, str] | None = None,
 ) -> RunResult:
     """Run ``reports`` and publish them in ``reports/<term>/``.
 
@@ -107,7 +108,7 @@ def run_term(
     redo : ``changed`` runs what is new, has changed or failed, ``all`` everything, ``failed`` only what failed or was
         withheld last time; the others are then kept, as with ``partial``.
     populations : see :func:`cobench.run.guard.check_reports`.
-    scheduler : see :func:`cobench.run.execute.execute`.
+    scheduler, server : see :func:`cobench.run.execute.execute`.
 
     Raises
     ------
@@ -137,7 +138,8 @@ def run_term(
     kept = _kept(earlier, reports, target) if partial else []
     context = _context(study, term_id, reports, kept, raw, started)
     cache = Cache(study, term_id, context, states, force=redo == "all")
-    work_dir = _work_folder(study, term_id)
+    work_dir = work_folder(study.root, term_id)
+    scan = gate.remembered(scan)
     try:
         outcomes = _make(
             reports,
@@ -149,6 +151,8 @@ def run_term(
             cell_timeout=cell_timeout,
             kernels=kernels,
             scheduler=scheduler,
+            server=server,
+            scan=scan,
         )
         earlier_terms = [each.id for each in study.terms_until(term_id)]
         outcomes = check_reports(outcomes, term=term_id, also=earlier_terms, populations=populations)
@@ -193,6 +197,8 @@ def _make(
     cell_timeout: int | None,
     kernels: Kernels | None,
     scheduler: str | None,
+    server: Mapping[str, str] | None,
+    scan: gate.Scan,
 ) -> list[Outcome]:
     """Outcomes of all ``reports``: executed, rendered again, or as they are."""
     judged = {report.path: cache.judge(report) for report in reports}
@@ -204,6 +210,9 @@ def _make(
             if done and done.state == "ok" and anew[done.report.path].action == "run":
                 cache.keep(done)
             progress(event)
+            if done:
+                # Looked through while others are made, and remembered for the check of the whole term.
+                gate.check_page(done, scan, cache.study)
 
         made = execute(
             [each.report for each in anew.values()],
@@ -215,6 +224,7 @@ def _make(
             cell_timeout=cell_timeout,
             kernels=kernels,
             scheduler=scheduler,
+            server=server,
             executed={
                 path: cache.notebook(each.report) for path, each in anew.items() if each.action == "render"
             },
@@ -350,18 +360,6 @@ def _kept(earlier: Mapping[str, Any] | None, reports: Sequence[Report], target: 
         and (page := target / Path(entry["page"]).name).is_file()
         and manifests.file_hash(page) == entry["page_sha256"]
     ]
-
-
-def _work_folder(study: Study, term_id: str) -> Path:
-    """A new private folder for this run; folders of runs that were killed are removed."""
-    import psutil
-
-    private_folder(study.root / "private")
-    folder = private_folder(study.root / "private" / "run")
-    for left in folder.glob(f"{term_id}.*"):
-        if not psutil.pid_exists(int(left.name.rsplit(".", 1)[-1])):
-            shutil.rmtree(left, ignore_errors=True)
-    return private_folder(folder / f"{term_id}.{os.getpid()}")
 
 
 def _page_text(outcome: Outcome, context: PageContext) -> str:

@@ -92,19 +92,7 @@ def linking(desk: Desk) -> Displayed:
 
 def answers(desk: Desk) -> Displayed:
     """Who answered each questionnaire: students with an answer out of those enrolled, by school stage."""
-    enrolments = desk.stored("enrolments")
-    roster = enrolments[enrolments["status"].isin(["enrolled", "transferred_in"])].drop_duplicates("student")
-    stages = desk.stored("schools").set_index("school")["stage"]
-    roster = roster.assign(stage=roster["school"].map(stages))
-    responses = desk.stored("responses")
-    rows = []
-    for instrument, own in responses.groupby("instrument", sort=True):
-        asked = roster[roster["grade"] >= 4] if own["respondent"].iloc[0] == "student" else roster
-        answered = asked["student"].isin(own.loc[own["value"].notna(), "student"])
-        counted = asked.assign(n_answered=answered).groupby("stage")["n_answered"].agg(["sum", "size"])
-        for stage, (n_answered, n_asked) in counted.iterrows():
-            rows.append((instrument, stage, n_asked, n_answered))
-    frame = pd.DataFrame(rows, columns=["instrument", "stage", "n_asked", "n_answered"])
+    frame = desk.derived("answered")
     frame = frame.assign(share=frame["n_answered"] / frame["n_asked"])
     released = release_table(
         frame,
@@ -235,12 +223,9 @@ def missing_labels(desk: Desk) -> Labels:
 
 def items(desk: Desk) -> Displayed:
     """Answers by questionnaire: given, or missing by reason, out of all answers asked for."""
-    responses = desk.stored("responses")
-    if not len(responses):
+    counted = desk.derived("items")
+    if counted.empty:
         return paragraph(desk.say("page.no_answers"))
-    reason = responses["missing_reason"].where(responses["value"].isna()).fillna("measured")
-    counted = responses.assign(missing=reason).groupby(["instrument", "missing"]).size()
-    counted = counted.rename("n").reset_index()
     asked = counted.groupby("instrument")["n"].transform("sum")
     frame = counted.assign(n_asked=asked, share=counted["n"] / asked)
     released = release_table(

@@ -52,7 +52,7 @@ def test_a_cell_that_takes_too_long_is_stopped_and_told_so(tmp_path):
 
 def test_outcomes_come_in_the_order_of_the_reports_whatever_finishes_first(tmp_path):
     study = make_study(tmp_path)
-    notebook(study.root / "notebooks" / "00_long.ipynb", "import time; time.sleep(2)")
+    notebook(study.root / "notebooks" / "00_long.ipynb", "import time; time.sleep(6)")
     notebook(study.root / "notebooks" / "10_short.ipynb", "1")
     finished = []
     outcomes = _execute(

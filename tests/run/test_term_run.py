@@ -28,6 +28,7 @@ from cobench.declared import Text
 from cobench.errors import ReleaseError, RunError
 from cobench.run import manifest as manifests
 from cobench.run import term_run
+from cobench.run.execute import work_folder
 from cobench.run.term_run import Edition, publish
 
 BAD = ["10_fails", "20_killed", "30_no_alt", "40_leaks", "50_path", "60_kills_worker"]
@@ -311,7 +312,7 @@ def test_scratch_of_a_killed_run_is_removed_by_the_next(tmp_path):
     left = study.root / "private" / "run" / f"{TERM}.{ended.pid}"
     left.mkdir(parents=True)
     (left / "page.html").write_text("not released")
-    term_run._work_folder(study, TERM)
+    work_folder(study.root, TERM)
     assert not left.exists()
 
 
