@@ -20,6 +20,7 @@ from cobench.run.glyphs import chinese_characters, font_face
 from cobench.run.plan import Report
 from cobench.run.words import phrase, words
 from cobench.show.figure import TABLE_MIME
+from cobench.show.spots import WELL_FORMED
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -138,7 +139,7 @@ def compose(template: str, language: str, *, script: str = "page.js", **slots: A
 
     The content security policy allows nothing but what the page carries, and only this script.
     """
-    code = _read(script) + _read("sort.js")
+    code = "".join(map(_script, (script, *(["hover.js"] if script == "page.js" else []), "sort.js")))
     digest = base64.b64encode(hashlib.sha256(code.encode("utf-8")).digest()).decode("ascii")
     html = (
         _environment()
@@ -226,6 +227,8 @@ def _set_alt(cell: NotebookNode, output: NotebookNode, language: str, number: in
     if not alt.strip():
         raise PageError(phrase("rule.no_alt", cell=number))
     output.metadata["alt"] = alt.strip()
+    spots = str(output.metadata.get("image/png", {}).get("spots", ""))
+    output.metadata["spots"] = spots if WELL_FORMED.match(spots) else ""
 
 
 def _in_language(value: Any, language: str) -> str:
@@ -271,6 +274,13 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+@cache
+def _script(name: str) -> str:
+    """A script without indents and lines of comment, which every page would carry."""
+    lines = (line.strip() for line in _read(name).splitlines())
+    return "\n".join(line for line in lines if not line.startswith("//")) + "\n"
 
 
 @cache

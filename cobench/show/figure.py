@@ -32,7 +32,7 @@ class Figure:
 
     In a notebook it is published as ``image/png`` with the alternative text in the metadata; the folded table
     behind it travels as ``application/vnd.cobench.table+html`` for the page template. ``inner`` is that table where
-    it isn't ``data`` as it stands.
+    it isn't ``data`` as it stands. ``spots`` are where its rows are drawn (:mod:`cobench.show.spots`).
     """
 
     png: bytes
@@ -42,6 +42,7 @@ class Figure:
     language: str
     labels: Labels = field(default_factory=Labels, repr=False)
     inner: Displayed | None = field(default=None, repr=False)
+    spots: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         if not self.alt.strip():
@@ -69,17 +70,19 @@ class Figure:
             TABLE_MIME: behind.html,
         }
         data |= {CARRIED_MIME: list(behind.carried)} if behind.carried else {}
-        return data, {"image/png": {"alt": self.alt, "width": int(WIDTH * 100)}}
+        told = {"alt": self.alt, "width": int(WIDTH * 100)}
+        return data, {"image/png": told | ({"spots": self.spots} if self.spots else {})}
 
 
 def draw(
     paint: Callable, *, height: float, title: str, note: str = "", shape: tuple[int, int] = (1, 1), **grid
-) -> bytes:
-    """PNG bytes of a figure whose axes ``paint(fig, axes)`` fills; the same input gives the same bytes.
+) -> tuple[bytes, str]:
+    """PNG bytes of a figure whose axes ``paint(fig, axes)`` fills, and its spots; the same input gives the same bytes.
 
     Parameters
     ----------
     paint : function of the matplotlib figure and its axes
+        May return the :class:`~cobench.show.spots.Spots` (or ``Grid``) of what it drew.
     height : float
         Inches of the plot without title and note.
     title, note : str
@@ -98,12 +101,12 @@ def draw(
         FigureCanvasAgg(fig)
         fig.get_layout_engine().set(w_pad=0.06, h_pad=0.05)
         axes = fig.subplots(*shape, **grid)
-        paint(fig, axes)
+        drawn = paint(fig, axes)
         fig.suptitle("\n".join(lines), x=0.008, ha="left", fontsize=11.5, linespacing=1.35)
         if notes:
             fig.supxlabel("\n".join(notes), x=0.008, ha="left", fontsize=8, color=MUTED, linespacing=1.4)
         fig.canvas.draw()
-        return _png(fig)
+        return _png(fig), drawn.placed() if drawn else ""
 
 
 def _png(fig) -> bytes:

@@ -11,6 +11,7 @@ from cobench.show.figure import Figure, draw, joined, require_groups, title_of
 from cobench.show.fonts import ACCENT, FAINT, INK, MUTED, PAPER
 from cobench.show.labels import Labels
 from cobench.show.lines import wrap
+from cobench.show.spots import Spots, spots_of
 from cobench.show.wording import number, say
 
 SIGNS = {"met": "✓", "not_met": "✗", "not_yet_due": "…", "no_data": "–"}
@@ -50,7 +51,7 @@ def coverage_map(
     width = max(8, 84 // max(len(columns), 1) - 2)
     wrapped = [wrap(head, width) for head in heads]
 
-    def paint(fig, ax) -> None:
+    def paint(fig, ax) -> Spots:
         for i, row_id in enumerate(rows):
             for j, column_id in enumerate(columns):
                 _paint_cell(ax, j, i, cells.get((row_id, column_id), _Cell()))
@@ -62,11 +63,15 @@ def coverage_map(
         ax.tick_params(axis="x", colors=INK, pad=3)
         for spine in ax.spines.values():
             spine.set_visible(False)
+        places = (
+            (columns.index(c), rows.index(r), k) for k, (r, c) in enumerate(_places(released, row, column))
+        )
+        return spots_of(ax, "p", places, reach=120)
 
     height = 0.255 * len(rows) + 0.16 * max(map(len, wrapped), default=1) + 0.3
-    png = draw(paint, height=height, title=title, note=" · ".join(part for part in notes if part))
+    png, spots = draw(paint, height=height, title=title, note=" · ".join(part for part in notes if part))
     alt = _map_alt(cells, rows, columns, heads, hidden, language)
-    return Figure(png, alt, title, released, language, labels)
+    return Figure(png, alt, title, released, language, labels, spots=spots)
 
 
 def coverage_dots(
@@ -86,7 +91,7 @@ def coverage_dots(
     """Shares as dots, highest first, with intervals where ``low`` and ``high`` name columns."""
     labels = labels or Labels()
     frame = (require_groups(released, count) if count else require_released(released)).frame
-    order = frame.assign(_v=[_shown(released, i, value) for i in range(len(frame))])
+    order = frame.assign(_v=[_shown(released, i, value) for i in range(len(frame))], _row=range(len(frame)))
     order = order.sort_values("_v", ascending=False, kind="stable")
     names = [labels.text(group, each, language) for each in order[group]]
     texts = [_value_text(released, i, value) for i in order.index]
@@ -95,7 +100,7 @@ def coverage_dots(
     sizes = set(order[count].dropna()) if count and count in order else set()
     several = len(sizes) > 1
 
-    def paint(fig, ax) -> None:
+    def paint(fig, ax) -> Spots:
         for y, (i, row) in enumerate(order.iterrows()):
             share = row["_v"]
             ax.hlines(y, 0, 100, color=FAINT, linewidth=0.8, zorder=0)
@@ -114,17 +119,18 @@ def coverage_dots(
         key = "figure.dots_axis_interval" if low and high else "figure.dots_axis"
         ax.set_xlabel(axis or say(key, language, **({"level": "95"} if low and high else {})))
         ax.spines["left"].set_visible(False)
+        return spots_of(ax, "y", zip(100 * order["_v"], range(len(order)), order["_row"], strict=True))
 
     notes = [released.note if note is None else note]
     if len(sizes) == 1:
         notes.append(say("figure.n_single", language, n=number(sizes.pop(), 0)))
-    png = draw(paint, height=0.3 * len(order) + 0.6, title=title, note=" ".join(filter(None, notes)))
+    png, spots = draw(paint, height=0.3 * len(order) + 0.6, title=title, note=" ".join(filter(None, notes)))
     rows = [
         say("figure.dots_row_alt", language, row=name, value=text)
         for name, text in zip(names, texts, strict=True)
     ]
     alt = say("figure.dots_alt", language, total=len(order), rows=joined(rows, language))
-    return Figure(png, alt, title, released, language, labels)
+    return Figure(png, alt, title, released, language, labels, spots=spots)
 
 
 class _Cell:
@@ -157,12 +163,14 @@ def _cells(
 ) -> dict[tuple[str, str], _Cell]:
     frame = released.frame
     verdicts = frame[verdict].astype(str) if verdict else pd.Series("", index=frame.index)
-    return {
-        (str(frame[row].loc[i]), str(frame[column].loc[i])): _Cell(
-            _shown(released, i, value), released.marks[value].loc[i], verdicts.loc[i]
-        )
-        for i in frame.index
-    }
+    cells = (
+        _Cell(_shown(released, i, value), released.marks[value].loc[i], verdicts.loc[i]) for i in frame.index
+    )
+    return dict(zip(_places(released, row, column), cells, strict=True))
+
+
+def _places(released: Released, row: str, column: str) -> list[tuple[str, str]]:
+    return list(zip(*(released.frame[each].astype(str) for each in (row, column)), strict=True))
 
 
 def _shown(released: Released, i: int, value: str) -> float:

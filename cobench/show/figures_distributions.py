@@ -11,6 +11,7 @@ from cobench.show.figure import Figure, draw, joined, require_groups, title_of
 from cobench.show.fonts import ACCENT, CONTRAST, FAINT, INK, MUTED
 from cobench.show.labels import Labels
 from cobench.show.lines import wrap
+from cobench.show.spots import Mark, Spots
 from cobench.show.wording import number, say
 
 STYLES = ((ACCENT, "-"), (CONTRAST, (0, (5, 2))), (MUTED, (0, (1, 1.2))))
@@ -41,7 +42,7 @@ def overlap_plot(
     title = title_of(title, released, say("figure.overlap_title", language, percent=percent))
     names = {group: labels.text(by, group, language) for group in groups}
 
-    def paint(fig, ax) -> None:
+    def paint(fig, ax) -> Spots:
         for (group, bins), (colour, line) in zip(_treated_first(groups), STYLES, strict=False):
             label = f"{names[group]} (n = {number(bins['n'].sum(), 0)})"
             _steps(ax, bins, colour, line, label)
@@ -50,11 +51,12 @@ def overlap_plot(
         ax.set_ylim(0, None)
         ax.margins(x=0.02)
         ax.legend(frameon=False, fontsize=9)
+        return Spots("p", 60, _marks(released, by, dict.fromkeys(groups, ax)))
 
-    png = draw(paint, height=2.9, title=title, note=released.note if note is None else note)
+    png, spots = draw(paint, height=2.9, title=title, note=released.note if note is None else note)
     parts = joined([_group_alt(names[g], bins, language) for g, bins in groups.items()], language)
     alt = say("figure.overlap_alt", language, percent=percent, groups=parts)
-    return Figure(png, alt, title, released, language, labels)
+    return Figure(png, alt, title, released, language, labels, spots=spots)
 
 
 def scale_distribution(
@@ -79,7 +81,7 @@ def scale_distribution(
         finding = say("figure.scale_title", language, median=next(iter(medians.values()), "–"))
     title = title_of(title, released, finding)
 
-    def paint(fig, axes) -> None:
+    def paint(fig, axes) -> Spots:
         axes = np.atleast_1d(axes)
         top = 1.15 * max((bins["density"].max() for bins in groups.values()), default=1.0)
         for ax, (group, bins) in zip(axes, groups.items(), strict=False):
@@ -96,6 +98,7 @@ def scale_distribution(
                           rotation=0, ha="right", va="center", color=INK, fontsize=9)  # fmt: skip
         axis = say("figure.scale_axis_unit", language, unit=unit) if unit else None
         axes[-1].set_xlabel(axis or say("figure.scale_axis", language))
+        return Spots("p", 60, _marks(released, by, dict(zip(groups, axes, strict=False))))
 
     shape = (max(len(groups), 1), 1)
     height = (2.3 if len(groups) < 2 else 0.85 * len(groups)) + 0.4
@@ -103,10 +106,10 @@ def scale_distribution(
     if not by:
         notes += [say("figure.n_single", language, n=number(bins["n"].sum(), 0)) for bins in groups.values()]
     note = "  ".join(filter(None, notes))
-    png = draw(paint, height=height, title=title, note=note, shape=shape, sharex=True)
+    png, spots = draw(paint, height=height, title=title, note=note, shape=shape, sharex=True)
     parts = joined([_group_alt(names[g], bins, language) for g, bins in groups.items()], language)
     alt = say("figure.scale_alt", language, groups=parts)
-    return Figure(png, alt, title, released, language, labels)
+    return Figure(png, alt, title, released, language, labels, spots=spots)
 
 
 def overlap(first: pd.DataFrame, second: pd.DataFrame) -> float:
@@ -131,6 +134,18 @@ def _groups(released: Released, by: str | None) -> dict[str, pd.DataFrame]:
     if by is None:
         return {"": frame} if len(frame) else {}
     return {str(group): part for group, part in frame.groupby(by, sort=False)}
+
+
+def _marks(released: Released, by: str | None, axes: dict) -> list[Mark]:
+    """The top of each bin, drawn or hidden, in the axes of its group."""
+    frame = released.frame
+    groups = frame[by].astype(str) if by else pd.Series("", index=frame.index)
+    columns = (frame[each].astype("float64") for each in ("low", "high", "density"))
+    return [
+        Mark(axes[group], (low + high) / 2, density, row)
+        for row, (group, low, high, density) in enumerate(zip(groups, *columns, strict=True))
+        if group in axes and low < high
+    ]
 
 
 def _treated_first(groups: dict[str, pd.DataFrame]) -> list[tuple[str, pd.DataFrame]]:

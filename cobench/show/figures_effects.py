@@ -14,6 +14,7 @@ from cobench.show.labels import Labels
 from cobench.show.lines import stacked_parts, wrap
 from cobench.show.paragraphs import holds
 from cobench.show.sentences import detected, interval_limits, unit_word, with_unit
+from cobench.show.spots import Spots, spots_of
 from cobench.show.wording import MINUS, number, say
 
 # Shape carries the evidence, its name stands beside it; filled where a cause may be claimed.
@@ -61,7 +62,7 @@ def forest_plot(
         0.23 + 0.16 * max(len(lines), 2 if row.known else 1) for lines, row in zip(wrapped, rows, strict=True)
     ]
 
-    def paint(fig, ax) -> None:
+    def paint(fig, ax) -> Spots:
         ax.axvline(0, color=MUTED, linewidth=0.9, zorder=1)
         at = 0.0
         centres = []
@@ -76,11 +77,17 @@ def forest_plot(
         ax.spines["left"].set_visible(False)
         ax.margins(x=0.08)
         ax.xaxis.set_major_locator(_locator(6))
+        values = (
+            row.estimate * scale if row.known else None for row, scale in zip(rows, scales, strict=True)
+        )
+        return spots_of(ax, "y", zip(values, centres, range(len(rows)), strict=True))
 
-    png = draw(paint, height=sum(heights) + 0.55, title=title, note=_note(note, released, frame, language))
+    png, spots = draw(
+        paint, height=sum(heights) + 0.55, title=title, note=_note(note, released, frame, language)
+    )
     told = joined([row.alt() for row in rows], language)
     alt = say("figure.forest_alt", language, title=title, total=len(rows), rows=told)
-    return Figure(png, alt, title, behind_estimates(released), language, labels)
+    return Figure(png, alt, title, behind_estimates(released), language, labels, spots=spots)
 
 
 def love_plot(
@@ -107,13 +114,14 @@ def love_plot(
     """
     labels = labels or Labels()
     frame = require_released(released).frame
-    frame = frame.assign(_b=frame[before].abs(), _a=frame[after].abs()).sort_values("_b", ascending=False)
+    frame = frame.assign(_b=frame[before].abs(), _a=frame[after].abs(), _row=range(len(frame)))
+    frame = frame.sort_values("_b", ascending=False)
     names = [labels.text("covariate", each, language) for each in frame[covariate]]
     most = {key: number(frame[key].max(), 2) for key in ("_b", "_a")}
     finding = say("figure.love_title", language, before=most["_b"], after=most["_a"])
     title = title_of(title, released, finding)
 
-    def paint(fig, ax) -> None:
+    def paint(fig, ax) -> Spots:
         y = range(len(frame))
         for limit in (0.05, 0.25):
             ax.axvline(limit, color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
@@ -142,8 +150,9 @@ def love_plot(
         ax.spines["left"].set_visible(False)
         ax.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, frameon=False, fontsize=8.5,
                   handletextpad=0.1, columnspacing=1.2)  # fmt: skip
+        return spots_of(ax, "y", zip(frame["_a"], y, frame["_row"], strict=True))
 
-    png = draw(
+    png, spots = draw(
         paint,
         height=(0.27 + 0.06 * len(others)) * len(frame) + 0.95 + 0.11 * len(others),
         title=title,
@@ -159,7 +168,7 @@ def love_plot(
         worst_after=names[int(frame["_a"].to_numpy().argmax())] if names else "",
         within=int((frame["_a"] <= 0.05).sum()),
     )
-    return Figure(png, alt, title, released, language, labels)
+    return Figure(png, alt, title, released, language, labels, spots=spots)
 
 
 def effects_over(
@@ -178,7 +187,8 @@ def effects_over(
     ``ticks`` are words for values of ``at``, which is written as a number otherwise. Simultaneous bands (``band_low``, ``band_high``) stand pale behind the intervals.
     """
     frame = require_groups(released, "n_obs").frame
-    frame = frame.assign(_at=pd.to_numeric(frame[at])).sort_values("_at").dropna(subset=["_at"])
+    frame = frame.assign(_at=pd.to_numeric(frame[at]), _row=range(len(frame)))
+    frame = frame.sort_values("_at").dropna(subset=["_at"])
     named = {at: f"{at:g}".replace("-", MINUS) for at in frame["_at"]} | dict(ticks or {})
     rows = [_ForestRow(row, named[row["_at"]], labels, language) for row in _records(frame)]
     shown = [row for row in rows if row.known]
@@ -190,7 +200,7 @@ def effects_over(
     starts = any(row.row["_at"] < 0 for row in rows)
     banded = [row.row for row in shown if math.isfinite(_float(row.row, "band_low"))]
 
-    def paint(fig, ax) -> None:
+    def paint(fig, ax) -> Spots:
         ax.axhline(0, color=MUTED, linewidth=0.9, zorder=1)
         for row in banded:  # all of them hold together
             ax.vlines(
@@ -211,8 +221,11 @@ def effects_over(
         ax.set_xlabel(axis)
         ax.set_ylabel("\n".join(wrap(value_axis, 32)))
         ax.margins(x=0.08, y=0.12)
+        return spots_of(
+            ax, "x", [(row.row["_at"], row.estimate if row.known else None, row.row["_row"]) for row in rows]
+        )
 
-    png = draw(paint, height=2.9, title=title, note=_note(note, released, frame, language))
+    png, spots = draw(paint, height=2.9, title=title, note=_note(note, released, frame, language))
     alt = say(
         "figure.over_alt_start" if starts else "figure.over_alt",
         language,
@@ -220,7 +233,7 @@ def effects_over(
         axis=axis,
         rows=joined([row.alt() for row in rows], language),
     )
-    return Figure(png, alt, title, behind_estimates(released), language, labels)
+    return Figure(png, alt, title, behind_estimates(released), language, labels, spots=spots)
 
 
 def row_parts(frame: pd.DataFrame, labels: Labels, language: str) -> list[list[str]]:

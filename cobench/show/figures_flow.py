@@ -75,7 +75,7 @@ def flow_chart(
     out = joined(told, language) or say("figure.flow_nobody", language)
     alt = say("figure.flow_alt", language, **ends, out=out)
     return Figure(
-        draw(paint, height=whole + 0.1, title=title, note=note), alt, title, released, language, labels
+        draw(paint, height=whole + 0.1, title=title, note=note)[0], alt, title, released, language, labels
     )
 
 

@@ -13,6 +13,7 @@ from cobench.show.figures_coverage import SIGNS
 from cobench.show.fonts import INK, MUTED, PAPER
 from cobench.show.labels import Labels
 from cobench.show.lines import wrap
+from cobench.show.spots import Grid, Panel
 from cobench.show.tables import crossed
 from cobench.show.wording import say
 
@@ -62,15 +63,16 @@ def standards_panels(
     ]
     heights = [len(rows) + 3 + max(map(len, head)) for head in heads]
 
-    def paint(fig, axes) -> None:
+    def paint(fig, axes) -> Grid:
         for ax, band, head in zip(axes.flat, bands, heads, strict=True):
             _band(ax, band, head, rows, verdicts)
             ax.set_yticks(range(len(rows)), [wrap(name, 24)[0] for name in names], fontsize=7.5)
+        return _grid(axes.flat, bands, len(rows))
 
     notes = [say("figure.standards_key", language)]
     if len(order) > len(rows):
         notes.append(say("figure.standards_worst", language, shown=len(rows), total=len(order)))
-    png = draw(
+    png, spots = draw(
         paint,
         height=sum(heights) * 0.155,
         title=title,
@@ -97,7 +99,7 @@ def standards_panels(
         labels=_numbered(labels, drawn),
         note=say("figure.standards_cells", language),
     )
-    return Figure(png, alt, title, released, language, labels, inner)
+    return Figure(png, alt, title, released, language, labels, inner, spots)
 
 
 def _in_words(row: Mapping[str, object]) -> str:
@@ -130,10 +132,10 @@ def _most_missed(frame: pd.DataFrame, labels: Labels, language: str) -> list[str
     ]
 
 
-Panel = tuple[str, list[str]]
+Columns = tuple[str, list[str]]
 
 
-def _panels(standards: list[str], profiles: Mapping[str, str]) -> list[Panel]:
+def _panels(standards: list[str], profiles: Mapping[str, str]) -> list[Columns]:
     held: dict[str, list[str]] = {}
     for standard in standards:
         held.setdefault(profiles.get(standard, ""), []).append(standard)
@@ -144,9 +146,9 @@ def _panels(standards: list[str], profiles: Mapping[str, str]) -> list[Panel]:
     ]
 
 
-def _bands(panels: list[Panel]) -> list[list[Panel]]:
+def _bands(panels: list[Columns]) -> list[list[Columns]]:
     """Panels side by side with a free column between them; each goes where it is the first to fit, widest first."""
-    bands: list[list[Panel]] = []
+    bands: list[list[Columns]] = []
     for panel in sorted(panels, key=lambda each: -len(each[1])):
         free = (band for band in bands if _width(band) + 1 + len(panel[1]) <= MOST_COLUMNS)
         place = next(free, None)
@@ -157,11 +159,23 @@ def _bands(panels: list[Panel]) -> list[list[Panel]]:
     return bands
 
 
-def _width(band: list[Panel]) -> int:
+def _width(band: list[Columns]) -> int:
     return sum(len(columns) for _, columns in band) + len(band) - 1
 
 
-def _band(ax, band: list[Panel], heads: list[list[str]], rows: list[str], verdicts: Mapping) -> None:
+def _grid(axes: Iterable, bands: list[list[Columns]], down: int) -> Grid:
+    """Where each panel lies; the table behind has its standards as rows, in the same order."""
+    panels, first = [], 0
+    for ax, band in zip(axes, bands, strict=True):
+        left = -0.5
+        for _, columns in band:
+            panels.append(Panel(ax, left, -0.5, left + len(columns), down - 0.5, len(columns), down, first))
+            left += len(columns) + 1
+            first += len(columns)
+    return Grid(panels)
+
+
+def _band(ax, band: list[Columns], heads: list[list[str]], rows: list[str], verdicts: Mapping) -> None:
     """One row of panels, which share their list of schools."""
     places: dict[int, str] = {}
     start = 0

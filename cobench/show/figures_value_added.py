@@ -11,6 +11,7 @@ from cobench.show.figure import Figure, draw, joined, require_groups, title_of
 from cobench.show.fonts import ACCENT, FAINT, MUTED, PAPER
 from cobench.show.labels import Labels
 from cobench.show.lines import wrap
+from cobench.show.spots import Spots, spots_of
 from cobench.show.wording import number, say
 
 APART = ("above", "below")
@@ -35,7 +36,8 @@ def caterpillar_plot(
     """
     labels = labels or Labels()
     frame = require_groups(released, "n_students").frame
-    rows = frame.sort_values("estimate", kind="stable", na_position="last").to_dict("records")
+    rows = frame.assign(_row=range(len(frame))).sort_values("estimate", kind="stable", na_position="last")
+    rows = rows.to_dict("records")
     names = [labels.text(group, row[group], language) for row in rows]
     known = [not any(pd.isna(row[each]) for each in ("estimate", "difference_low")) for row in rows]
     called = [told and row["verdict"] in APART for row, told in zip(rows, known, strict=True)]
@@ -43,7 +45,7 @@ def caterpillar_plot(
     slots = {"total": sum(known)} | ({"called": sum(called)} if any(called) else {})
     title = title_of(title, released, say(found, language, **slots))
 
-    def paint(fig, ax) -> None:
+    def paint(fig, ax) -> Spots:
         ax.axvline(0, color=MUTED, linewidth=0.9, zorder=1)
         for y, row in enumerate(rows):
             ax.axhline(y, color=FAINT, linewidth=0.5, zorder=0)
@@ -53,12 +55,14 @@ def caterpillar_plot(
         ax.set_ylim(-0.6, len(rows) - 0.4)
         ax.set_xlabel(say("figure.value_added_axis", language))
         ax.spines["left"].set_visible(False)
+        values = (row["estimate"] if shown else None for row, shown in zip(rows, known, strict=True))
+        return spots_of(ax, "y", ((value, y, rows[y]["_row"]) for y, value in enumerate(values)))
 
     notes = [released.note if note is None else note, say("figure.value_added_note", language)]
-    png = draw(paint, height=0.2 * len(rows) + 0.6, title=title, note=" ".join(filter(None, notes)))
+    png, spots = draw(paint, height=0.2 * len(rows) + 0.6, title=title, note=" ".join(filter(None, notes)))
     told = [_told(row, name, language, shown) for row, name, shown in zip(rows, names, known, strict=True)]
     alt = say("figure.value_added_alt", language, total=len(rows), rows=joined(told, language))
-    return Figure(png, alt, title, released, language, labels)
+    return Figure(png, alt, title, released, language, labels, spots=spots)
 
 
 def _paint_row(ax, y: int, row: dict, called: bool) -> None:

@@ -15,6 +15,7 @@ from cobench.show.fonts import ACCENT, FAINT, INK, MUTED, PAPER
 from cobench.show.labels import Labels
 from cobench.show.lines import wrap
 from cobench.show.sentences import interval_text, unit_word, with_unit
+from cobench.show.spots import Mark, Spots
 from cobench.show.wording import say
 
 MATRIX_ROW = 0.17
@@ -54,6 +55,7 @@ def spec_curve(
     keys = [(spec.spec_id, spec.method) for spec in specs]
     released = released.where(lambda frame: pd.Series([key in keys for key in _keys(frame)], frame.index))
     frame = require_groups(released, "n_obs").frame
+    frame = frame.assign(_row=range(len(frame)))
     panels = [(contrast, _placed(rows, keys)) for contrast, rows in frame.groupby("contrast", sort=False)]
     primary = next((place for place, spec in enumerate(specs) if spec.primary), 0)
     matrix = _matrix(specs)
@@ -63,7 +65,7 @@ def spec_curve(
     )
     names = [labels.contrast(str(frame["treatment"].iloc[0]), contrast, language) for contrast, _ in panels]
 
-    def paint(fig, axes) -> None:
+    def paint(fig, axes) -> Spots:
         *tops, bottom = axes
         for ax, name, (_, rows) in zip(tops, names, panels, strict=True):
             _paint_panel(ax, rows, primary)
@@ -74,11 +76,14 @@ def spec_curve(
             ax.axvspan(primary - 0.42, primary + 0.42, color=ACCENT, alpha=0.09, linewidth=0, zorder=0)
             ax.set_xlim(-0.6, len(specs) - 0.4)
         bottom.set_xticks([primary], [say("figure.curve_primary", language)], color=ACCENT)
+        return Spots(
+            "p", 60, [mark for ax, (_, rows) in zip(tops, panels, strict=True) for mark in _marks(ax, rows)]
+        )
 
     lines = sum(1 + sum(len(wrap(each, NAME_WIDTH)) for each in choices) for choices in matrix.values())
     heights = [*(PANEL for _ in panels), MATRIX_ROW * lines]
     note = " ".join(filter(None, [say("figure.curve_note", language, total=len(specs)), note]))
-    png = draw(
+    png, spots = draw(
         paint, height=sum(heights) + 0.25 * len(panels) + 0.3, title=title, note=note, shape=(len(heights), 1),
         sharex=True, gridspec_kw={"height_ratios": heights},
     )  # fmt: skip
@@ -104,6 +109,7 @@ def spec_curve(
         behind_estimates(released.rename({"spec_id": "specification"}), "specification"),
         language,
         labels,
+        spots=spots,
     )
 
 
@@ -171,6 +177,14 @@ def _paint_panel(ax, rows: list, primary: int) -> None:
         )  # fmt: skip
     ax.tick_params(axis="y", labelsize=8, colors=MUTED)
     ax.margins(y=0.12)
+
+
+def _marks(ax, rows: list) -> list[Mark]:
+    return [
+        Mark(ax, place, _value(row, "estimate") if _known(row) else 0, row["_row"])
+        for place, row in enumerate(rows)
+        if row is not None
+    ]
 
 
 def _paint_matrix(ax, matrix: dict, total: int, primary: int) -> None:
