@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -87,67 +87,58 @@ def _evaluate(
     with StepLine(console=console, language=language) as steps:
         bring_up_to_date(study, term_id, jobs=jobs, on_progress=steps)
     desk = Desk(study, study.term(term_id), study.languages[0])
-    with ExitStack() as stack:
-        server: Mapping[str, str] = {}
-        if not term_release.is_decided(study, term_id):
-            # Pages will be made: what makes them can start meanwhile.
-            server = stack.enter_context(standby(study.root, kernels, scheduler))
-            exports.decide_term(desk)
-        return _report(desk, wanted, only, school, jobs, console, language, kernels, redo, scheduler, server)
+    with _decided(desk, kernels, scheduler) as server:
+        schools = {code: Text(name, name) for code, name in desk.schools.items()}
+        reports = plan(study, term_id, wanted, schools, only=only, school=school)
+        people = load_names(study)
+        partial = bool(only or school or set(wanted) != set(study.languages))
+        whole = not partial and redo == "changed"
+        clock = time.monotonic()
+        if whole and (same := settled.unchanged(study, term_id, reports, people)) is not None:
+            console.print(phrase("progress.reused", n=len(same))[language], highlight=False)
+            target = study.root / "reports" / term_id
+            return RunResult(
+                tuple(same), target / "index.html", target / "run.json", time.monotonic() - clock
+            )
+        names = Roster(people)
+        known = [*phrases(), *desk.schools.values(), *study_phrases(study)]
+        with tempfile.TemporaryDirectory(prefix="cobench-") as folder:
+            with ledger.collecting() as tables:
+                overview, downloads = exports.school_overview(desk), _downloads(desk, Path(folder))
+            if desk.term.baseline is not None:
+                overview = with_change(overview, study.root / "reports" / desk.term.baseline / "index.html")
+            result = run_term(
+                study,
+                term_id,
+                reports,
+                scan=lambda html, path: scan_html(html, names=names, exclude=known),
+                jobs=jobs,
+                schools=overview,
+                downloads=downloads,
+                tables=tables,
+                partial=partial,
+                console=console,
+                language=language,
+                kernels=kernels,
+                redo=redo,
+                populations=_populations(desk),
+                scheduler=scheduler,
+                server=server,
+            )
+        if not partial and redo != "failed" and result.exit_code == 0:
+            settled.note(study, term_id, reports, people)
+        return result
 
 
-def _report(
-    desk: Desk,
-    wanted: tuple[str, ...],
-    only: Sequence[str],
-    school: str | None,
-    jobs: int,
-    console: Console,
-    language: str,
-    kernels: Kernels | None,
-    redo: Redo,
-    scheduler: str | None,
-    server: Mapping[str, str],
-) -> RunResult:
-    study, term_id = desk.study, desk.term.id
-    schools = {code: Text(name, name) for code, name in desk.schools.items()}
-    reports = plan(study, term_id, wanted, schools, only=only, school=school)
-    people = load_names(study)
-    partial = bool(only or school or set(wanted) != set(study.languages))
-    whole = not partial and redo == "changed"
-    clock = time.monotonic()
-    if whole and (same := settled.unchanged(study, term_id, reports, people)) is not None:
-        console.print(phrase("progress.reused", n=len(same))[language], highlight=False)
-        target = study.root / "reports" / term_id
-        return RunResult(tuple(same), target / "index.html", target / "run.json", time.monotonic() - clock)
-    names = Roster(people)
-    known = [*phrases(), *desk.schools.values(), *study_phrases(study)]
-    with tempfile.TemporaryDirectory(prefix="cobench-") as folder:
-        with ledger.collecting() as tables:
-            overview, downloads = exports.school_overview(desk), _downloads(desk, Path(folder))
-        if desk.term.baseline is not None:
-            overview = with_change(overview, study.root / "reports" / desk.term.baseline / "index.html")
-        result = run_term(
-            study,
-            term_id,
-            reports,
-            scan=lambda html, path: scan_html(html, names=names, exclude=known),
-            jobs=jobs,
-            schools=overview,
-            downloads=downloads,
-            tables=tables,
-            partial=partial,
-            console=console,
-            language=language,
-            kernels=kernels,
-            redo=redo,
-            populations=_populations(desk),
-            scheduler=scheduler,
-            server=server,
-        )
-    if not partial and redo != "failed" and result.exit_code == 0:
-        settled.note(study, term_id, reports, people)
-    return result
+@contextmanager
+def _decided(desk: Desk, kernels: Kernels | None, scheduler: str | None) -> Iterator[Mapping[str, str]]:
+    """The term's release decided; meanwhile what makes pages starts, as pages will be made then."""
+    if term_release.is_decided(desk.study, desk.term.id):
+        yield {}
+        return
+    with standby(desk.study.root, kernels, scheduler) as server:
+        exports.decide_term(desk)
+        yield server
 
 
 def _populations(desk: Desk) -> dict[str, object]:
