@@ -90,13 +90,26 @@ def point(page, figure, x, y, *, tap=False):
         scrollTo(0, scrollY + e.getBoundingClientRect().top + y / 1000 * e.clientWidth - innerHeight / 2); }""",
         [x, y],
     )
-    page.wait_for_timeout(80)
+    frames(page)
     box = image.bounding_box()
     pad = float(image.evaluate("e => parseFloat(getComputedStyle(e).paddingLeft)"))
     scale = (box["width"] - 2 * pad) / 1000
     place = (box["x"] + pad + x * scale, box["y"] + pad + y * scale)
-    (page.touchscreen.tap if tap else page.mouse.move)(*place)
+    if tap:
+        page.touchscreen.tap(*place)
+    else:
+        # A mouse that stays where it was, over a page that moved below it, moves no further.
+        page.mouse.move(place[0] + 3, place[1] + 3)
+        page.mouse.move(*place)
+    frames(page)
     return place
+
+
+def frames(page):
+    """Wait until the browser has told the page of what was done to it; scrolling, too, hides the tip."""
+    page.evaluate(
+        "new Promise(done => { let n = 4; const next = () => n-- ? requestAnimationFrame(next) : done(); next(); })"
+    )
 
 
 def tip(page):
